@@ -1,0 +1,65 @@
+# Two commands do everything: `make run` and `make test`; both set up what they need first.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+export DO_NOT_TRACK ?= 1
+export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
+export GX_ANALYTICS_ENABLED ?= false
+export MLFLOW_DISABLE_TELEMETRY ?= true
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help setup run test test-all check format bench ui lock clean
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## Make the virtual environment from the hashed lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "regrow needs Python 3.11, 3.12 or 3.13; received: $$($(PYTHON) --version 2>&1)."; \
+	    echo "Name another one: make setup PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	  { echo "this Python cannot make virtual environments; on Debian: apt-get install python3-venv"; exit 2; }
+	@echo "setting up $(VENV) (a few minutes, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@# The lock names every package, so nothing is left to resolve.
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: $(STAMP) ## Train air-quality end to end; on the shipped sample if the real data is out of reach
+	@$(BIN)/regrow run air-quality --or-sample
+
+test: $(STAMP) ## Run the tests (TensorFlow backend)
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) ## Lint, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(STAMP) ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP) ## Measure speed and quality; see benchmarks/RESULTS.md
+	@$(BIN)/python benchmarks/training_speed.py
+	@KERAS_BACKEND=jax $(BIN)/python benchmarks/training_speed.py
+	@$(BIN)/python benchmarks/air_quality_quality.py
+
+ui: $(STAMP) ## Serve Prefect (port 4200) and MLflow (port 5000) on this machine only
+	@$(BIN)/python -m regrow.cli ui
+
+lock: ## Resolve the dependencies anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+	  --quiet -o requirements.lock pyproject.toml
+
+clean: ## Remove the virtual environment and tools' caches, never data or models
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

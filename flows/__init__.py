@@ -1,0 +1,1 @@
+"""Prefect flows: what is deployed, scheduled and triggered. One module per pipeline."""

@@ -1,0 +1,205 @@
+"""The commands that do something: run, predict, rollback."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from regrow.cli.options import Json, Model, Sample, build_request
+from regrow.cli.output import console, errors, print_json, print_table, progress_bars
+from regrow.engine.config import DataChoice, RunRequest, Settings, read_environment
+from regrow.engine.errors import UserError
+from regrow.engine.pipeline import Pipeline, Stage, StageRef
+from regrow.engine.progress import report
+from regrow.engine.runs import run_stages
+from regrow.models import get_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RUN_EXAMPLES = (
+    "Examples: [bold]regrow run air-quality[/]   [bold]regrow run air-quality --sample[/]   "
+    "[bold]regrow run air-quality --preset book --set seeds=1[/]   "
+    "[bold]regrow run air-quality --source air-quality=AirQualityUCI.csv --json[/]"
+)
+PREDICT_EXAMPLES = (
+    "Examples: [bold]regrow predict air-quality readings.csv[/]   "
+    "[bold]regrow predict air-quality readings.csv -o benzene.parquet[/]"
+)
+ROLLBACK_EXAMPLES = (
+    "Examples: [bold]regrow rollback air-quality[/]   [bold]regrow rollback air-quality 3[/]"
+)
+# Set before the libraries are imported, and only where the user has not chosen otherwise.
+QUIET_ENVIRONMENT = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    # Its default of 20 s is too short for a first start on a small machine.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds these commands to the application."""
+    app.command("run", epilog=RUN_EXAMPLES)(run)
+    app.command("predict", epilog=PREDICT_EXAMPLES)(predict)
+    app.command("rollback", epilog=ROLLBACK_EXAMPLES)(rollback)
+
+
+def run(
+    model: Model,
+    preset: Annotated[str | None, typer.Option(help="A named set of settings.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change one setting; repeatable."),
+    ] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option("--source", metavar="NAME=PATH", help="Use a file of your own for a source."),
+    ] = None,
+    sample: Sample = False,
+    or_sample: Annotated[
+        bool, typer.Option("--or-sample", help="Use the sample if no place has the real data.")
+    ] = False,
+    prefect: Annotated[
+        bool, typer.Option(help="Run as a Prefect flow, or the stages alone with no server.")
+    ] = True,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Downloads, cleans, validates, trains, evaluates and publishes one model.
+
+    Stages whose inputs, settings and code are unchanged are found in the store. Data come from
+    REGROW_MIRROR, if it is set, then from the addresses in data/sources.toml.
+    """
+    set_quiet_environment(verbose)
+    spec = get_spec(model)
+    data: DataChoice = "sample" if sample else "real-or-sample" if or_sample else "real"
+    request = build_request(spec, preset, overrides, sources, data)
+    settings = read_environment()
+    pipeline = Pipeline(spec, request, settings)
+    with progress_bars():
+        refs = _run_flow(request, settings) if prefect else run_stages(pipeline, _direct(pipeline))
+    summary = summarise(pipeline, refs)
+    if as_json:
+        print_json(summary)
+    else:
+        _print_summary(summary)
+
+
+def predict(
+    model: Model,
+    readings: Annotated[Path, typer.Argument(help="The inputs, in the source's own format.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write .csv or .parquet, not the screen.")
+    ] = None,
+    version: Annotated[int | None, typer.Option(help="A version other than the champion.")] = None,
+    sample: Sample = False,
+    as_json: Json = False,
+) -> None:
+    """Answers for new inputs with the champion model."""
+    set_quiet_environment(verbose=False)
+    spec = get_spec(model)
+    if not readings.is_file():
+        raise UserError(
+            "there is no such file to predict from", where=str(readings), expected="a file"
+        )
+    if output and output.suffix not in (".csv", ".parquet"):
+        raise UserError(
+            "predictions are written as CSV or Parquet",
+            where="--output",
+            received=str(output),
+            expected="a name that ends in .csv or .parquet",
+        )
+    from regrow.engine.predict import predict_file, write_frame
+
+    frame, used = predict_file(spec, read_environment(), readings, version=version, sample=sample)
+    if output:
+        write_frame(frame, output)
+        errors.print(f"{len(frame)} predictions by {used} written to {output}", markup=False)
+    elif as_json:
+        print_json({"model": used, "predictions": frame.to_dict(orient="records")})
+    else:
+        frame.to_csv(sys.stdout, index=False)
+
+
+def rollback(
+    model: Model,
+    version: Annotated[
+        int | None, typer.Argument(help="The version to go back to [default: the one before].")
+    ] = None,
+    sample: Sample = False,
+    as_json: Json = False,
+) -> None:
+    """Makes an earlier version the champion again, after it was loaded and run."""
+    set_quiet_environment(verbose=False)
+    from dataclasses import asdict
+
+    from regrow.engine.publish import open_registry
+
+    decision = open_registry(get_spec(model), read_environment(), sample=sample).rollback(version)
+    if as_json:
+        print_json(asdict(decision))
+    else:
+        console.print(decision.reason, markup=False)
+
+
+def set_quiet_environment(verbose: bool) -> None:
+    """No telemetry from our dependencies, and their logs off the terminal unless asked for."""
+    for name, value in QUIET_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if not verbose:
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+
+
+def summarise(pipeline: Pipeline, refs: Mapping[Stage, StageRef]) -> dict[str, Any]:
+    """What a finished run amounts to, as plain JSON."""
+    published = pipeline.entry(refs["publish"])
+    return {
+        "model": pipeline.spec.name,
+        "preset": pipeline.request.preset,
+        "stages": [ref.model_dump() for ref in refs.values()],
+        **published.facts,
+    }
+
+
+def _direct(pipeline: Pipeline) -> Any:
+    return lambda stage, inputs: pipeline.run_stage(stage, inputs, report)
+
+
+def _run_flow(request: RunRequest, settings: Settings) -> dict[Stage, StageRef]:
+    """Runs the model's flow in this process, on the server of PREFECT_API_URL or one of its own."""
+    sys.path.insert(0, str(settings.project))
+    name = request.model.replace("-", "_")
+    flow = getattr(importlib.import_module(f"flows.{name}"), name)
+    refs: dict[Stage, StageRef] = flow(
+        preset=request.preset,
+        config=request.config,
+        data=request.data,
+        sources={key: str(path) for key, path in request.sources.items()},
+    )
+    return refs
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    stages = [
+        [ref["stage"], "cached" if ref["cached"] else "done", f"{ref['seconds']:.1f} s"]
+        for ref in summary["stages"]
+    ]
+    print_table(f"{summary['model']} ({summary['preset']})", ["stage", "", "time"], stages)
+    if summary["data_kind"] == "sample":
+        console.print(
+            "\n[yellow]trained on the shipped sample: its figures say nothing about real data[/]"
+        )
+    for table in summary["tables"][:1]:
+        console.print()
+        print_table(table["title"], table["columns"], table["rows"])
+    console.print(f"\n{summary['decision']['reason']}", markup=False, soft_wrap=True)
+    console.print(f"report: {summary['report']}", markup=False, soft_wrap=True)

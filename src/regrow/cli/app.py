@@ -1,0 +1,183 @@
+"""The commands that only look: list, status, why, log, doctor. They import no heavy library."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from regrow.cli import act
+from regrow.cli.options import Json, Model, Sample, build_request
+from regrow.cli.output import console, print_json, print_table
+from regrow.engine.config import decisions_path, read_environment, registered_name
+from regrow.engine.gate import read_decisions
+from regrow.engine.pipeline import Pipeline
+from regrow.engine.runs import last_run
+from regrow.engine.why import explain_stages
+from regrow.models import get_spec, list_models
+
+app = typer.Typer(
+    help="Train, check and publish Keras models, and train them again when their data changes.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: [bold]regrow run air-quality[/], then [bold]regrow status[/]",
+)
+act.register(app)
+
+
+@app.command(
+    "list", epilog="Examples: [bold]regrow list[/]   [bold]regrow list air-quality --json[/]"
+)
+def list_command(
+    model: Annotated[
+        str | None, typer.Argument(help="Show this model's presets and settings.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Lists the models; with MODEL, its presets and every setting."""
+    if model is None:
+        specs = [get_spec(name) for name in list_models()]
+        rows = [{"model": s.name, "title": s.title, "presets": list(s.presets)} for s in specs]
+        if as_json:
+            print_json(rows)
+        else:
+            cells = [[row["model"], row["title"], ", ".join(row["presets"])] for row in rows]
+            print_table("models", ["model", "what it does", "presets"], cells)
+        return
+    spec = get_spec(model)
+    defaults = spec.config().model_dump(mode="json")
+    fields = [
+        {"setting": name, "default": defaults[name], "what": field.description or ""}
+        for name, field in spec.config.model_fields.items()
+    ]
+    if as_json:
+        presets = {name: dict(values) for name, values in spec.presets.items()}
+        print_json({"model": spec.name, "presets": presets, "settings": fields})
+        return
+    console.print(f"[bold]{spec.name}[/]: {spec.title}\n{spec.description}\n")
+    print_table(
+        "settings", ["setting", "default", "what"], [list(field.values()) for field in fields]
+    )
+    presets = [
+        [name, ", ".join(f"{key}={value}" for key, value in values.items()) or "the defaults"]
+        for name, values in spec.presets.items()
+    ]
+    console.print()
+    print_table("presets", ["preset", "differs by"], presets)
+
+
+@app.command(epilog="Examples: [bold]regrow status[/]   [bold]regrow status air-quality --json[/]")
+def status(
+    model: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Shows each model's last run and its champion."""
+    settings = read_environment()
+    names = [get_spec(model).name] if model else list_models()
+    rows = []
+    for name in names:
+        record = last_run(settings.home, name)
+        rows.append(
+            {
+                "model": name,
+                "last_run": record.run_id if record else None,
+                "outcome": record.outcome if record else "never run",
+                "data": record.request.data if record else None,
+                "error": record.error if record else None,
+                "champion": _champion(name, sample=False),
+                "champion_on_sample": _champion(name, sample=True),
+                "stages": [ref.model_dump() for ref in record.stages.values()] if record else [],
+            }
+        )
+    if as_json:
+        print_json(rows)
+        return
+    cells = [[r["model"], r["last_run"] or "", r["outcome"], _say(r["champion"])] for r in rows]
+    print_table("status", ["model", "last run", "outcome", "champion"], cells)
+    for row in rows:
+        if row["champion_on_sample"]:
+            console.print(f"  {row['model']}: on the sample {_say(row['champion_on_sample'])}")
+        if row["error"]:
+            console.print(f"\n{row['model']} failed:\n{row['error']}", markup=False, soft_wrap=True)
+
+
+@app.command(
+    epilog="Examples: [bold]regrow why air-quality[/]   [bold]regrow why air-quality --set epochs=9[/]"
+)
+def why(
+    model: Model,
+    preset: Annotated[str | None, typer.Option(help="As in regrow run.")] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="As in regrow run.")] = None,
+    sources: Annotated[list[str] | None, typer.Option("--source", help="As in regrow run.")] = None,
+    sample: Sample = False,
+    as_json: Json = False,
+) -> None:
+    """Says which stages the next run would do, and what changed since the last one.
+
+    Without options it asks about the last run's settings and data.
+    """
+    settings = read_environment()
+    spec = get_spec(model)
+    record = last_run(settings.home, spec.name)
+    if record and not (preset or overrides or sources or sample):
+        request = record.request
+    else:
+        request = build_request(spec, preset, overrides, sources, "sample" if sample else "real")
+    verdicts = explain_stages(Pipeline(spec, request, settings), record)
+    if as_json:
+        print_json(verdicts)
+        return
+    for verdict in verdicts:
+        mark = "[green]cached[/]" if verdict["cached"] else "[yellow]will run[/]"
+        console.print(f"[bold]{verdict['stage']:<9}[/] {mark}")
+        for reason in verdict["reasons"]:
+            console.print(f"          {reason}", markup=False, soft_wrap=True)
+
+
+@app.command(epilog="Example: [bold]regrow log air-quality[/]")
+def log(model: Model, sample: Sample = False, as_json: Json = False) -> None:
+    """Prints every decision on which version is the champion, oldest first."""
+    settings = read_environment()
+    name = registered_name(get_spec(model).name, sample=sample)
+    decisions = read_decisions(decisions_path(settings.home, name))
+    if as_json:
+        print_json([_as_dict(decision) for decision in decisions])
+        return
+    rows = [[d.at, d.action, d.version, d.reason] for d in decisions]
+    print_table(f"decisions on {name}", ["when", "action", "version", "why"], rows)
+
+
+@app.command(epilog="Examples: [bold]regrow doctor[/]   [bold]regrow doctor --json[/]")
+def doctor(as_json: Json = False) -> None:
+    """Checks versions, backends, disk, the mirror and the servers."""
+    from regrow.cli.doctor import examine
+
+    checks = examine(read_environment())
+    if as_json:
+        print_json(checks)
+    else:
+        rows = [
+            [{"ok": "ok", "warn": "!", "bad": "✗"}[c["level"]], c["check"], c["found"]]
+            for c in checks
+        ]
+        print_table("doctor", ["", "check", "found"], rows)
+    if any(check["level"] == "bad" for check in checks):
+        raise typer.Exit(1)
+
+
+def _champion(model: str, *, sample: bool) -> dict[str, Any] | None:
+    path = decisions_path(read_environment().home, registered_name(model, sample=sample))
+    decisions = read_decisions(path)
+    return _as_dict(decisions[-1]) if decisions else None
+
+
+def _say(decision: dict[str, Any] | None) -> str:
+    return f"version {decision['champion_after']}: {decision['reason']}" if decision else "none"
+
+
+def _as_dict(decision: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(decision)

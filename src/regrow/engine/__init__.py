@@ -1,0 +1,1 @@
+"""The stage engine: how stages are ordered, cached, stored, resumed, gated and published."""

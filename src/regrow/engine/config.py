@@ -1,0 +1,175 @@
+"""Settings of a run: where state lives (environment) and what a model is asked (presets, --set)."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from regrow.engine.errors import UserError
+from regrow.engine.fingerprint import PACKAGE_DIR
+from regrow.engine.spec import ModelConfig, ModelSpec
+
+DataChoice = Literal["real", "sample", "real-or-sample"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are on this machine.
+
+    Attributes:
+        home: the directory of all state: downloads, store, reports, tracking.
+        mirror: a folder or http(s) URL asked for sources before their own URLs.
+        tracking_uri: MLflow's tracking server or database.
+        backend: the library that does Keras's work.
+        project: the directory that holds flows/, tasks/ and data/.
+    """
+
+    home: Path
+    mirror: str | None
+    tracking_uri: str
+    backend: str
+    project: Path
+
+    @property
+    def data_dir(self) -> Path:
+        """The directory with sources.toml and the samples."""
+        return self.project / "data"
+
+
+def read_environment(environment: Mapping[str, str] | None = None) -> Settings:
+    """Reads REGROW_HOME, REGROW_MIRROR, MLFLOW_TRACKING_URI and KERAS_BACKEND."""
+    values = os.environ if environment is None else environment
+    home = Path(values.get("REGROW_HOME") or ".regrow").expanduser().resolve()
+    return Settings(
+        home=home,
+        mirror=values.get("REGROW_MIRROR") or None,
+        tracking_uri=values.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
+        backend=values.get("KERAS_BACKEND") or "tensorflow",
+        project=find_project(),
+    )
+
+
+def find_project() -> Path:
+    """The directory with flows/, tasks/ and data/: the checkout, or the copy inside a wheel."""
+    checkout = PACKAGE_DIR.parents[1]
+    return checkout if (checkout / "data" / "sources.toml").is_file() else PACKAGE_DIR / "_project"
+
+
+def registered_name(model: str, *, sample: bool) -> str:
+    """The model's name in the registry; what was trained on the sample has a name of its own."""
+    return f"{model}.sample" if sample else model
+
+
+def decisions_path(home: Path, registered: str) -> Path:
+    """The append-only log of the decisions on a registered model."""
+    return home / "decisions" / f"{registered}.jsonl"
+
+
+class RunRequest(BaseModel):
+    """What one run is asked to do. Plain JSON, so that it can be a flow's parameters.
+
+    Attributes:
+        model: the model's name.
+        config: its settings, complete and validated.
+        preset: the name of the preset that they started from.
+        data: the real source, the shipped sample, or the sample only if no place has the real one.
+        sources: a local file for a source, by name; taken as it is.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    config: dict[str, Any]
+    preset: str
+    data: DataChoice = "real"
+    sources: dict[str, Path] = Field(default_factory=dict)
+
+
+def make_request(
+    spec: ModelSpec,
+    *,
+    preset: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    data: DataChoice = "real",
+    sources: Mapping[str, Path] | None = None,
+) -> RunRequest:
+    """Puts a request together and checks it.
+
+    Raises:
+        UserError: unknown preset, setting or source, or a value out of bounds.
+    """
+    name = preset or next(iter(spec.presets))
+    if name not in spec.presets:
+        raise UserError(
+            f"{spec.name} has no preset {name!r}",
+            where="--preset",
+            received=name,
+            expected=", ".join(spec.presets),
+        )
+    for source in sources or {}:
+        if source not in spec.sources:
+            raise UserError(
+                f"{spec.name} reads no source {source!r}",
+                where="--source",
+                received=source,
+                expected=", ".join(spec.sources),
+            )
+    config = _validate(spec, {**spec.presets[name], **(overrides or {})})
+    return RunRequest(
+        model=spec.name,
+        preset=name,
+        config=config.model_dump(mode="json"),
+        data=data,
+        sources={key: path.expanduser().resolve() for key, path in (sources or {}).items()},
+    )
+
+
+def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
+    """Turns "name=value" pairs into settings; a value is TOML (3, true, "x", [1, 2]) or plain text.
+
+    Raises:
+        UserError: a pair without "=".
+    """
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        name, separator, text = pair.partition("=")
+        if not separator or not name.strip():
+            raise UserError(
+                "a setting must be given as NAME=VALUE",
+                where="--set",
+                received=pair,
+                expected="for example --set epochs=50",
+            )
+        try:
+            settings[name.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            settings[name.strip()] = text
+    return settings
+
+
+def _validate(spec: ModelSpec, values: Mapping[str, Any]) -> ModelConfig:
+    try:
+        return spec.config.model_validate(dict(values))
+    except ValidationError as error:
+        problems = []
+        for item in error.errors():
+            name = ".".join(str(part) for part in item["loc"]) or "settings"
+            near = difflib.get_close_matches(name, spec.config.model_fields, n=1)
+            if item["type"] == "extra_forbidden":
+                hint = f"; did you mean {near[0]}?" if near else ""
+                problems.append(f"{name}: {spec.name} has no such setting{hint}")
+            else:
+                problems.append(f"{name}: {item['msg']} (received {item['input']!r})")
+        raise UserError(
+            f"the settings of {spec.name} are not valid",
+            where="--set or the preset",
+            received="\n".join(problems),
+            remedies=[f"regrow list {spec.name} shows every setting with its default"],
+        ) from error

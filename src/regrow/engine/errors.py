@@ -1,0 +1,87 @@
+"""Errors that a person reads: what is wrong, where, received, expected, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class RegrowError(Exception):
+    """Base class of every error that regrow raises on purpose."""
+
+
+class UserError(RegrowError):
+    """Something that the user can put right; printed without a traceback, exit code 2.
+
+    Args:
+        what: one sentence that says what is wrong.
+        where: the file and line, column, URL or setting concerned.
+        received: what was found there.
+        expected: what should have been there.
+        remedies: what to do next, the likeliest first.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        received: str | None = None,
+        expected: str | None = None,
+        remedies: Sequence[str] = (),
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.received = received
+        self.expected = expected
+        self.remedies = tuple(remedies)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        for label, text in (
+            ("where", self.where),
+            ("received", self.received),
+            ("expected", self.expected),
+        ):
+            if text is not None:
+                indented = text.replace("\n", "\n" + " " * 12)
+                lines.append(f"  {label + ':':<10}{indented}")
+        if self.remedies:
+            lines.append("  what to do next:")
+            lines.extend(f"    {n}. {remedy}" for n, remedy in enumerate(self.remedies, 1))
+        return "\n".join(lines)
+
+
+class DataError(UserError):
+    """Data that cannot be used as it is. Trying again gives the same, so it is never retried."""
+
+
+class SourceError(UserError):
+    """No place gave a source's file.
+
+    Args:
+        transient: whether a later attempt may succeed (a time-out, a refused connection, a 5xx).
+    """
+
+    def __init__(self, what: str, *, transient: bool = False, **fields: object) -> None:
+        super().__init__(what, **fields)  # type: ignore[arg-type]
+        self.transient = transient
+
+
+class TrainingDiverged(UserError):
+    """The loss became NaN or infinite."""
+
+
+class LockTimeout(RegrowError):
+    """Another run holds a lock for longer than this one may wait; worth another try."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying again may help: network and lock errors, never bad data."""
+    if isinstance(error, SourceError):
+        return error.transient
+    if isinstance(error, UserError):
+        return False
+    return isinstance(error, (LockTimeout, ConnectionError, TimeoutError))

@@ -1,0 +1,209 @@
+"""The one way for the data: which stages there are, what each needs, and how one is run.
+
+Nothing here knows Prefect: flows call `run_stage` once a stage, in the order of `STAGES`, and hand
+on nothing but `StageRef`s.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from regrow.engine import sources
+from regrow.engine.config import RunRequest, Settings
+from regrow.engine.errors import SourceError, UserError
+from regrow.engine.fingerprint import PACKAGE_DIR, Components, collect, digest_json
+from regrow.engine.spec import ModelSpec, Progress, StageContext, load
+from regrow.engine.store import Entry, Store
+
+if TYPE_CHECKING:
+    from regrow.engine.publish import PublishRequest
+
+Stage = Literal["download", "clean", "validate", "train", "evaluate", "publish"]
+
+# Every stage in order, with the stages whose results it reads. `train` reads the cleaned table and
+# not the verdict on it: the order alone makes sure that validation passed, so that a changed
+# expectation that still passes does not train again.
+STAGES: Mapping[Stage, tuple[Stage, ...]] = {
+    "download": (),
+    "clean": ("download",),
+    "validate": ("clean",),
+    "train": ("clean",),
+    "evaluate": ("clean", "train"),
+    "publish": ("download", "clean", "validate", "train", "evaluate"),
+}
+
+# The engine's own code that a stage's result depends on, beside the model's.
+ENGINE_CODE: Mapping[Stage, tuple[str, ...]] = {
+    "download": ("regrow.engine.sources",),
+    "validate": ("regrow.engine.expectations",),
+    "publish": ("regrow.engine.publish",),
+}
+
+
+class StageRef(BaseModel):
+    """A reference to a finished stage: all that tasks hand to one another."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    stage: Stage
+    fingerprint: str
+    digest: str
+    cached: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One model's stages for one request on this machine."""
+
+    spec: ModelSpec
+    request: RunRequest
+    settings: Settings
+
+    @property
+    def store(self) -> Store:
+        """The store that holds the stages' results."""
+        return Store(self.settings.home)
+
+    def run_stage(
+        self, stage: Stage, inputs: Mapping[str, StageRef], progress: Progress
+    ) -> StageRef:
+        """Makes a stage's entry, or finds it whole under the same fingerprint.
+
+        Raises:
+            UserError: bad data, a source that no place gives, a diverged training.
+        """
+        started = time.monotonic()
+        if stage == "download":
+            entry, cached = self._download(progress)
+        else:
+            entry, cached = self._build(stage, inputs, progress)
+        return StageRef(
+            model=self.spec.name,
+            stage=stage,
+            fingerprint=entry.manifest.fingerprint,
+            digest=entry.digest,
+            cached=cached,
+            seconds=round(time.monotonic() - started, 3),
+        )
+
+    def data_version(self) -> str:
+        """A short name of the data that this run asks for, known before anything is downloaded."""
+        sample = self.request.data == "sample"
+        versions = [self._source_version(name, sample) for name in self.spec.sources]
+        return ("sample-" if sample else "") + "-".join(version[:8] for version in versions)
+
+    def entry(self, ref: StageRef) -> Entry:
+        """The stored entry behind a reference.
+
+        Raises:
+            UserError: it is gone or damaged.
+        """
+        entry = self.store.find(ref.model, ref.stage, ref.fingerprint)
+        if entry is None:
+            raise UserError(
+                f"the result of stage {ref.stage} is no longer in the store",
+                where=str(self.settings.home),
+                received=f"no whole entry {ref.fingerprint[:12]}",
+                remedies=[f"regrow run {ref.model} makes it again"],
+            )
+        return entry
+
+    def components(
+        self, stage: Stage, digests: Mapping[str, str], *, sample: bool = False
+    ) -> Components:
+        """What this stage's result would depend on now; `digests` are those of its inputs."""
+        spec = self.spec.stages.get(stage)
+        roots = [*ENGINE_CODE.get(stage, ()), *([spec.run.partition(":")[0]] if spec else [])]
+        config: dict[str, Any] = (
+            {key: self.request.config[key] for key in spec.config} if spec else {}
+        )
+        files = []
+        inputs = {name: digests[name] for name in STAGES[stage]}
+        if stage == "download":
+            inputs = {name: self._source_version(name, sample) for name in self.spec.sources}
+        elif stage == "publish":
+            roots.append(self.spec.gate.score.partition(":")[0])
+            config = {
+                **self.request.config,
+                "preset": self.request.preset,
+                "tracking": digest_json(self.settings.tracking_uri)[:12],
+                "gate": [self.spec.gate.metric, self.spec.gate.direction, self.spec.gate.margin],
+            }
+        if stage in ("validate", "publish"):
+            files = sorted((PACKAGE_DIR / "engine" / "templates").glob("*.j2"))
+        return collect(
+            roots, config=config, inputs=inputs, files=files, backend=self.settings.backend
+        )
+
+    def _source_version(self, name: str, sample: bool) -> str:
+        declared = sources.load_sources(self.settings.data_dir / "sources.toml")
+        return sources.source_version(
+            declared[name],
+            sample=sample,
+            local=self.request.sources.get(name),
+            data_dir=self.settings.data_dir,
+        )
+
+    def _download(self, progress: Progress) -> tuple[Entry, bool]:
+        if self.request.data == "sample":
+            return self._fetch(progress, sample=True)
+        try:
+            return self._fetch(progress, sample=False)
+        except SourceError:
+            if self.request.data != "real-or-sample" or self.request.sources:
+                raise
+            return self._fetch(progress, sample=True)
+
+    def _fetch(self, progress: Progress, *, sample: bool) -> tuple[Entry, bool]:
+        components = self.components("download", {}, sample=sample)
+
+        def make(out: Any, _scratch: Any) -> dict[str, Any]:
+            declared = sources.load_sources(self.settings.data_dir / "sources.toml")
+            facts = [
+                sources.fetch(
+                    declared[name],
+                    out,
+                    downloads=self.settings.home / "downloads",
+                    mirror=self.settings.mirror,
+                    local=self.request.sources.get(name),
+                    sample=sample,
+                    data_dir=self.settings.data_dir,
+                    progress=progress,
+                )
+                for name in self.spec.sources
+            ]
+            kinds = {fact["kind"] for fact in facts}
+            kind = "sample" if "sample" in kinds else "local" if "local" in kinds else "real"
+            return {"kind": kind, "sources": facts}
+
+        fingerprint = digest_json(components)
+        return self.store.build(self.spec.name, "download", fingerprint, components, make)
+
+    def _build(
+        self, stage: Stage, inputs: Mapping[str, StageRef], progress: Progress
+    ) -> tuple[Entry, bool]:
+        components = self.components(stage, {name: ref.digest for name, ref in inputs.items()})
+
+        def make(out: Any, scratch: Any) -> dict[str, Any]:
+            entries = {name: self.entry(inputs[name]) for name in STAGES[stage]}
+            config = self.spec.config.model_validate(self.request.config)
+            context = StageContext(config, entries, out, scratch, progress)
+            if stage == "validate":
+                return self._validate(context)
+            if stage == "publish":
+                from regrow.engine.publish import publish
+
+                return publish(self._publish_request(context, inputs))
+            facts: dict[str, Any] = load(self.spec.stages[stage].run)(context)
+            return facts
+
+        fingerprint = digest_json(components)
+        return self.store.build(self.spec.name, stage, fingerprint, components, make)

@@ -1,0 +1,79 @@
+"""One Prefect task per stage. What a stage does is the engine's; when it is tried again is said here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.states import Completed
+from prefect.tasks import exponential_backoff
+
+from regrow.engine.config import RunRequest, read_environment
+from regrow.engine.errors import is_transient
+from regrow.engine.pipeline import STAGES, Pipeline, Stage, StageRef
+from regrow.engine.progress import report
+from regrow.models import get_spec
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How often a stage is tried, for how long, and under which concurrency tags."""
+
+    timeout_s: float
+    retries: int = 2
+    tags: tuple[str, ...] = ()
+
+
+# The download tries each place several times by itself, so one more round is enough here.
+POLICIES: dict[Stage, Policy] = {
+    "download": Policy(timeout_s=3600, retries=1, tags=("network",)),
+    "clean": Policy(timeout_s=1800),
+    "validate": Policy(timeout_s=1800),
+    "train": Policy(timeout_s=24 * 3600, tags=("training",)),
+    "evaluate": Policy(timeout_s=4 * 3600, tags=("training",)),
+    "publish": Policy(timeout_s=1800, tags=("registry",)),
+}
+
+
+def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether a failed stage is worth another try: network and lock errors, never bad data."""
+    try:
+        state.result()
+    except Exception as error:
+        return is_transient(error)
+    return False
+
+
+def _stage_task(stage: Stage) -> Task[..., Any]:
+    policy = POLICIES[stage]
+
+    @task(
+        name=stage,
+        task_run_name=stage,
+        description=f"Stage {stage}: finds its result by fingerprint, or makes it.",
+        retries=policy.retries,
+        retry_delay_seconds=exponential_backoff(backoff_factor=2),
+        retry_jitter_factor=0.5,
+        retry_condition_fn=may_pass,
+        timeout_seconds=policy.timeout_s,
+        tags={f"stage:{stage}", *policy.tags},
+        # The engine's fingerprint is the cache: Prefect's key never looks whether the files are
+        # still there and whole.
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+    def run(request: RunRequest, inputs: dict[str, StageRef]) -> State[StageRef] | StageRef:
+        pipeline = Pipeline(get_spec(request.model), request, read_environment())
+        ref = pipeline.run_stage(stage, inputs, report)
+        if ref.cached:
+            message = f"unchanged: {ref.fingerprint[:12]}"
+            return Completed(name="Cached", message=message, data=ref)
+        return ref
+
+    return run
+
+
+TASKS: dict[Stage, Task[..., Any]] = {stage: _stage_task(stage) for stage in STAGES}
