@@ -54,7 +54,13 @@ bench: $(STAMP) ## Measure speed and quality; see benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/air_quality_quality.py
 
 ui: $(STAMP) ## Serve Prefect (port 4200) and MLflow (port 5000) on this machine only
-	@$(BIN)/python -m regrow.cli ui
+	@home="$${REGROW_HOME:-$$PWD/.regrow}"; mkdir -p "$$home"; \
+	trap 'kill 0' INT TERM EXIT; \
+	$(BIN)/mlflow server --host 127.0.0.1 --port 5000 \
+	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$$home/mlflow.db}" & \
+	echo "Prefect: http://127.0.0.1:4200   MLflow: http://127.0.0.1:5000   (Ctrl-C ends both)"; \
+	echo "to send runs there: export PREFECT_API_URL=http://127.0.0.1:4200/api"; \
+	$(BIN)/prefect server start --host 127.0.0.1 --port 4200
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes \

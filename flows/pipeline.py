@@ -1,4 +1,4 @@
-"""What every pipeline's flow does: the stages as task runs, artifacts at the end, help on failure."""
+"""What every pipeline's flow does: stages as task runs, artifacts, and help on failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One Prefect task per stage. What a stage does is the engine's; when it is tried again is said here."""
+"""One Prefect task per stage: the engine says what it does, this file when it is tried again."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def status(
 
 
 @app.command(
-    epilog="Examples: [bold]regrow why air-quality[/]   [bold]regrow why air-quality --set epochs=9[/]"
+    epilog="Examples: [bold]regrow why air-quality[/]  [bold]regrow why air-quality --preset book[/]"
 )
 def why(
     model: Model,

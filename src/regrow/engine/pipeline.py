@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +21,7 @@ from regrow.engine.spec import ModelSpec, Progress, StageContext, load
 from regrow.engine.store import Entry, Store
 
 if TYPE_CHECKING:
-    from regrow.engine.publish import PublishRequest
+    pass
 
 Stage = Literal["download", "clean", "validate", "train", "evaluate", "publish"]
 

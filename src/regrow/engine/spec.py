@@ -1,4 +1,4 @@
-"""What a model says of itself: one frozen `ModelSpec`, made of names, so that it imports nothing heavy.
+"""What a model says of itself: one frozen `ModelSpec` of names, so that it imports nothing heavy.
 
 A stage is named by the dotted path of its function ("package.module:function"). The engine
 imports that module only when the stage has to run, and fingerprints its code without importing it.
@@ -35,7 +35,7 @@ class StageContext:
         config: the model's validated settings.
         inputs: the finished entries of earlier stages, by stage name.
         out: an empty temporary directory; the files written here become the stage's entry.
-        scratch: a directory that survives a kill, for checkpoints; removed when the stage ends well.
+        scratch: a directory that survives a kill, for checkpoints; removed at a good end.
         progress: where to report progress.
     """
 
