@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from prefect import flow
-from regrow.models.air_quality.spec import SPEC, AirQualityConfig
 
 from flows.pipeline import explain_failure, name_run, request_of, run_pipeline
 from regrow.engine.config import DataChoice
 from regrow.engine.pipeline import Stage, StageRef
+from regrow.models.air_quality.spec import SPEC, AirQualityConfig
 
 
 @flow(name=SPEC.name, description=SPEC.title, flow_run_name=name_run, on_failure=[explain_failure])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from pathlib import Path
@@ -79,7 +80,7 @@ def run(
     Stages whose inputs, settings and code are unchanged are found in the store. Data come from
     REGROW_MIRROR, if it is set, then from the addresses in data/sources.toml.
     """
-    set_quiet_environment(verbose)
+    prepare_terminal(verbose=verbose)
     spec = get_spec(model)
     data: DataChoice = "sample" if sample else "real-or-sample" if or_sample else "real"
     request = build_request(spec, preset, overrides, sources, data)
@@ -105,7 +106,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Answers for new inputs with the champion model."""
-    set_quiet_environment(verbose=False)
+    prepare_terminal()
     spec = get_spec(model)
     if not readings.is_file():
         raise UserError(
@@ -139,7 +140,7 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Makes an earlier version the champion again, after it was loaded and run."""
-    set_quiet_environment(verbose=False)
+    prepare_terminal()
     from dataclasses import asdict
 
     from regrow.engine.publish import open_registry
@@ -151,12 +152,29 @@ def rollback(
         console.print(decision.reason, markup=False)
 
 
-def set_quiet_environment(verbose: bool) -> None:
+def prepare_terminal(*, verbose: bool = False) -> None:
     """No telemetry from our dependencies, and their logs off the terminal unless asked for."""
     for name, value in QUIET_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    if not verbose:
-        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    if verbose:
+        return
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    # TensorFlow's Python part warns of compiling each of several small models anew.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    divert_native_output(read_environment().home / "native.log")
+
+
+def divert_native_output(log: Path) -> None:
+    """Sends what compiled libraries write to standard error into a file; Python's stays.
+
+    TensorFlow reports the absence of a GPU there at every start, before any of its settings counts.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    # Python goes on writing to the terminal through a descriptor of its own.
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
+    with log.open("wb") as stream:
+        os.dup2(stream.fileno(), 2)
 
 
 def summarise(pipeline: Pipeline, refs: Mapping[Stage, StageRef]) -> dict[str, Any]:
@@ -198,7 +216,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
         console.print(
             "\n[yellow]trained on the shipped sample: its figures say nothing about real data[/]"
         )
-    for table in summary["tables"][:1]:
+    for table in summary["tables"]:
         console.print()
         print_table(table["title"], table["columns"], table["rows"])
     console.print(f"\n{summary['decision']['reason']}", markup=False, soft_wrap=True)

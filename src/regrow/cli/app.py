@@ -9,7 +9,13 @@ import typer
 from regrow.cli import act
 from regrow.cli.options import Json, Model, Sample, build_request
 from regrow.cli.output import console, print_json, print_table
-from regrow.engine.config import decisions_path, read_environment, registered_name
+from regrow.engine.config import (
+    decisions_path,
+    effective_preset,
+    flatten,
+    read_environment,
+    registered_name,
+)
 from regrow.engine.gate import read_decisions
 from regrow.engine.pipeline import Pipeline
 from regrow.engine.runs import last_run
@@ -47,25 +53,30 @@ def list_command(
             print_table("models", ["model", "what it does", "presets"], cells)
         return
     spec = get_spec(model)
-    defaults = spec.config().model_dump(mode="json")
+    usual = flatten(effective_preset(spec, next(iter(spec.presets))))
+    what = {name: field.description or "" for name, field in spec.config.model_fields.items()}
     fields = [
-        {"setting": name, "default": defaults[name], "what": field.description or ""}
-        for name, field in spec.config.model_fields.items()
+        {"setting": name, "default": value, "what": what.pop(name.partition(".")[0], "")}
+        for name, value in usual.items()
     ]
     if as_json:
-        presets = {name: dict(values) for name, values in spec.presets.items()}
+        presets = {name: effective_preset(spec, name) for name in spec.presets}
         print_json({"model": spec.name, "presets": presets, "settings": fields})
         return
     console.print(f"[bold]{spec.name}[/]: {spec.title}\n{spec.description}\n")
     print_table(
         "settings", ["setting", "default", "what"], [list(field.values()) for field in fields]
     )
-    presets = [
-        [name, ", ".join(f"{key}={value}" for key, value in values.items()) or "the defaults"]
-        for name, values in spec.presets.items()
-    ]
+    rows = []
+    for name in spec.presets:
+        there = flatten(effective_preset(spec, name))
+        changes = {key: value for key, value in there.items() if usual.get(key) != value}
+        gone = sorted({key.rpartition(".")[0] for key in usual.keys() - there.keys()})
+        lines = [f"{key} = {value}" for key, value in changes.items()]
+        rows.append([name, "\n".join([*lines, *(f"no {key}" for key in gone)]) or "the defaults"])
     console.print()
-    print_table("presets", ["preset", "differs by"], presets)
+    print_table("presets", ["preset", "differs by"], rows)
+    console.print("\nChange one with --set NAME=VALUE.", style="dim")
 
 
 @app.command(epilog="Examples: [bold]regrow status[/]   [bold]regrow status air-quality --json[/]")

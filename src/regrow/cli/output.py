@@ -25,16 +25,18 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Prints a table; figures are aligned to the right."""
-    table = Table(
-        title=escape(title), title_justify="left", title_style="bold", box=None, pad_edge=False
-    )
+    table = Table(box=None, pad_edge=False)
     for index, column in enumerate(columns):
-        numeric = bool(rows) and all(
-            isinstance(row[index], (int, float, type(None))) for row in rows
+        numeric = all(isinstance(row[index], (int, float, type(None))) for row in rows)
+        table.add_column(
+            escape(column),
+            justify="right" if rows and numeric else "left",
+            no_wrap=index == 0,
+            overflow="fold",
         )
-        table.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(format_cell(cell)) for cell in row))
+    console.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
     console.print(table)
 
 

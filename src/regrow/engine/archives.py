@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, Protocol
+from typing import IO, Literal, Protocol, cast
 
 from regrow.engine.errors import DataError
 
@@ -119,7 +119,7 @@ def extract_members(
         archive: the file to open.
         members: the wanted members by path, with the digest and size that they must have.
         out: where they are written, under their paths.
-        max_bytes: how much may be unpacked in all; for a tar this counts the skipped members too.
+        max_bytes: how much may be unpacked in all; for a tar this counts all of it.
 
     Returns:
         Digest and size of each member written.
@@ -131,7 +131,9 @@ def extract_members(
     kind = archive_kind(archive)
     if kind is None:
         raise DataError(
-            "this is neither a zip nor a tar archive", where=str(archive), expected=_listing(members)
+            "this is neither a zip nor a tar archive",
+            where=str(archive),
+            expected=_listing(members),
         )
     out.mkdir(parents=True, exist_ok=True)
     unpack = _unpack_zip if kind == "zip" else _unpack_tar
@@ -208,7 +210,7 @@ def _unpack_tar(
 class _CountedStream:
     """Hands on what `stream` gives, until that is more than `limit_bytes`."""
 
-    def __init__(self, stream: IO[bytes], archive: Path, limit_bytes: int) -> None:
+    def __init__(self, stream: Reader, archive: Path, limit_bytes: int) -> None:
         self.stream = stream
         self.archive = archive
         self.limit_bytes = limit_bytes
@@ -221,18 +223,14 @@ class _CountedStream:
             raise _too_large(self.archive, None, self.limit_bytes)
         return chunk
 
-    def write(self, _data: bytes, /) -> int:
-        raise NotImplementedError
-
 
 @contextmanager
-def _open_counted(archive: Path, max_bytes: int) -> Iterator[_CountedStream]:
-    with archive.open("rb") as probe:
-        packed = probe.read(2) == b"\x1f\x8b"
-    opened: IO[bytes] = gzip.open(archive, "rb") if packed else archive.open("rb")  # type: ignore[assignment]
-    with opened as stream:
-        # A tar's own headers and padding come on top of its members.
-        yield _CountedStream(stream, archive, max_bytes + MAX_MEMBERS * 1024)
+def _open_counted(archive: Path, max_bytes: int) -> Iterator[IO[bytes]]:
+    with archive.open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        stream = _CountedStream(gzip.GzipFile(fileobj=raw) if packed else raw, archive, max_bytes)
+        yield cast(IO[bytes], stream)  # tarfile's stream mode only reads
 
 
 def _take(

@@ -121,7 +121,7 @@ def make_request(
                 received=source,
                 expected=", ".join(spec.sources),
             )
-    config = _validate(spec, {**spec.presets[name], **(overrides or {})})
+    config = _validate(spec, merge(effective_preset(spec, name), overrides or {}))
     return RunRequest(
         model=spec.name,
         preset=name,
@@ -131,8 +131,37 @@ def make_request(
     )
 
 
+def effective_preset(spec: ModelSpec, preset: str) -> dict[str, Any]:
+    """All settings of a preset: the defaults, with what it changes. A mapping is replaced whole."""
+    defaults: dict[str, Any] = spec.config().model_dump(mode="json")
+    return {**defaults, **spec.presets[preset]}
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`, mappings within mappings merged too."""
+    merged = dict(base)
+    for name, value in changes.items():
+        old = merged.get(name)
+        nested = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[name] = merge(old, value) if nested else value  # type: ignore[arg-type]
+    return merged
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level, with names such as "variants.all-sensors.degree"."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
 def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
     """Turns "name=value" pairs into settings; a value is TOML (3, true, "x", [1, 2]) or plain text.
+
+    Dots lead into nested settings: "variants.all-sensors.epochs=50".
 
     Raises:
         UserError: a pair without "=".
@@ -145,12 +174,15 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
                 "a setting must be given as NAME=VALUE",
                 where="--set",
                 received=pair,
-                expected="for example --set epochs=50",
+                expected="for example --set seeds=3",
             )
         try:
-            settings[name.strip()] = tomllib.loads(f"value = {text}")["value"]
+            value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
-            settings[name.strip()] = text
+            value = text
+        for part in reversed(name.strip().split(".")):
+            value = {part: value}
+        settings = merge(settings, value)
     return settings
 
 

@@ -1,9 +1,8 @@
-"""One file over HTTP: streamed, hashed on the way, resumed after a cut, and checked by its digest."""
+"""One file over HTTP: streamed, hashed on the way, resumed after a cut, checked by its digest."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import re
 import time
@@ -64,9 +63,11 @@ class Retries:
 
     def delay_s(self, failures: int, asked_s: float = 0.0) -> float:
         """The wait after the given number of failures; `asked_s` is what the server asks for."""
-        backoff_s = self.first_delay_s * 2 ** (failures - 1) * random.uniform(0.5, 1.0)
+        backoff_s = self.first_delay_s * 2.0 ** (failures - 1) * random.uniform(0.5, 1.0)
         return min(max(backoff_s, asked_s), self.max_delay_s)
 
+
+DEFAULT_RETRIES = Retries()
 
 Kind = Literal["unreachable", "refused", "changed", "corrupt"]
 
@@ -110,9 +111,9 @@ def download(
     expected: Expected,
     *,
     report: Callable[[int, int], None],
-    retries: Retries = Retries(),
+    retries: Retries = DEFAULT_RETRIES,
 ) -> None:
-    """Leaves the expected file at `part`, synced to disk.
+    """Leaves the expected file at `part`.
 
     What `part` already holds is not asked for again where the server can resume. A cut or refused
     download leaves it for the next time; anything else that is not the expected file is removed.
@@ -170,7 +171,10 @@ def _make_client(retries: Retries) -> httpx.Client:
     timeout = httpx.Timeout(retries.read_timeout_s, connect=retries.connect_timeout_s)
     # A file packed once more on the way would have another digest.
     headers = {"User-Agent": "regrow", "Accept": "*/*", "Accept-Encoding": "identity"}
-    return httpx.Client(timeout=timeout, headers=headers)
+    try:
+        return httpx.Client(timeout=timeout, headers=headers)
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise PlaceError(f"the proxy settings of this machine cannot be used: {error}") from error
 
 
 def _attempt(
@@ -296,7 +300,6 @@ def _receive(
         except httpx.TransportError as error:
             reason = str(error) or type(error).__name__
             raise _Trouble(f"{done} of {total or '?'} bytes came; {reason}", cut=True) from error
-        os.fsync(stream.fileno())
     # Without a length and without chunks, the end of the connection is the only mark of the end.
     if promised is None and "Transfer-Encoding" not in response.headers and done < total:
         raise _Trouble(f"{done} of {total} bytes came", cut=True)
@@ -307,7 +310,7 @@ def _keep_validator(response: httpx.Response, part: Path) -> None:
     etag = response.headers.get("ETag", "")
     # A weak tag may not be used to resume (RFC 9110, 13.1.5).
     validator = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
-    if validator.isascii():
+    if validator and validator.isascii():
         _validator_path(part).write_text(validator, encoding="ascii")
 
 

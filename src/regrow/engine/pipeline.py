@@ -31,7 +31,7 @@ Stage = Literal["download", "clean", "validate", "train", "evaluate", "publish"]
 STAGES: Mapping[Stage, tuple[Stage, ...]] = {
     "download": (),
     "clean": ("download",),
-    "validate": ("clean",),
+    "validate": ("download", "clean"),
     "train": ("clean",),
     "evaluate": ("clean", "train"),
     "publish": ("download", "clean", "validate", "train", "evaluate"),
@@ -198,11 +198,33 @@ class Pipeline:
             if stage == "validate":
                 return self._validate(context)
             if stage == "publish":
-                from regrow.engine.publish import publish
+                from regrow.engine.publish import PublishRequest, publish
 
-                return publish(self._publish_request(context, inputs))
+                cached = {name: (ref.cached, ref.seconds) for name, ref in inputs.items()}
+                return publish(
+                    PublishRequest(self.spec, self.request, self.settings, context, cached)
+                )
             facts: dict[str, Any] = load(self.spec.stages[stage].run)(context)
             return facts
 
         fingerprint = digest_json(components)
         return self.store.build(self.spec.name, stage, fingerprint, components, make)
+
+    def _validate(self, context: StageContext) -> dict[str, Any]:
+        from regrow.engine.expectations import validate_table
+        from regrow.engine.publish import find_reference
+
+        clean = context.inputs["clean"]
+        sample = context.inputs["download"].facts["kind"] == "sample"
+        return validate_table(
+            clean.file("table.parquet"),
+            load(self.spec.stages["validate"].run),
+            context.out,
+            failures=self.settings.home / "failures" / self.spec.name,
+            id_column=self.spec.id_column,
+            # Read when the data arrives and no part of the fingerprint: drift only warns, and a new
+            # champion must not make the validation of unchanged data run again.
+            reference=find_reference(
+                self.spec, self.settings, sample=sample, data_digest=clean.digest
+            ),
+        )

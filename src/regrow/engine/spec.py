@@ -94,7 +94,8 @@ class ModelSpec:
         sources: names in data/sources.toml.
         stages: how the model does "clean", "validate", "train" and "evaluate".
         gate: how a challenger is judged.
-        predict: dotted path of `predict(model, path, config) -> pandas.DataFrame`.
+        predict: dotted path of `predict(model, path) -> pandas.DataFrame`.
+        id_column: the column by which a person finds a row of the clean table again.
     """
 
     name: str
@@ -105,6 +106,7 @@ class ModelSpec:
     stages: Mapping[str, StageSpec]
     gate: Gate
     predict: str
+    id_column: str | None = None
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 

@@ -193,7 +193,9 @@ class _Run:
         return self.result.stopped_early or self.result.epochs_run >= self.plan.epochs
 
     def end_epoch(self, values: dict[str, float], *, steps: int) -> None:
-        values["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        values["learning_rate"] = float(
+            keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        )
         for name, value in values.items():
             self.result.curves.setdefault(name, []).append(value)
         for callback in self.callbacks:
@@ -296,11 +298,13 @@ def _refuse_divergence(model: Any, result: FitResult, values: dict[str, float]) 
         "the training diverged",
         where=f"epoch {result.epochs_run + 1}",
         received=", ".join(f"{name} = {value}" for name, value in bad.items()),
-        expected=f"a finite loss; the epoch before it was {last[-1]:.6g}" if last else "a finite loss",
+        expected=f"a finite loss; the epoch before it was {last[-1]:.6g}"
+        if last
+        else "a finite loss",
         remedies=[
-            "lower the learning rate (now "
-            f"{float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)):g}), "
-            "for example --set learning_rate=0.0001",
+            "lower the learning rate, now "
+            f"{float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)):g} "
+            "(regrow list MODEL names the setting)",
             "clip the gradients, or look for extreme values in the inputs",
         ],
     )

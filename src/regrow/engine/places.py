@@ -1,0 +1,195 @@
+"""Where a source's file may be, asked in order: the cache, the mirror, the source's own URLs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from regrow.engine.archives import TooLarge, copy_stream
+from regrow.engine.download import Expected, PlaceError, Retries, discard_part, download
+from regrow.engine.errors import SourceError, UserError
+from regrow.engine.fingerprint import digest_file
+from regrow.engine.locks import exclusive
+from regrow.engine.source_list import MirrorCopy, Source
+from regrow.engine.spec import Progress
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a file may be: an http(s) URL, or a file in a mirror's folder."""
+
+    address: str
+    expected: Expected
+    folder: Path | None = None
+
+    @property
+    def shown(self) -> str:
+        """The address without a user's name and password."""
+        if self.folder is not None:
+            return self.address
+        parts = urlsplit(self.address)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+@dataclass(frozen=True)
+class Obtained:
+    """A whole file in the cache, and where it was read from just now."""
+
+    path: Path
+    origin: str
+    expected: Expected
+
+
+def list_places(source: Source, mirror: str | None) -> Iterator[Place]:
+    """The places to ask: the mirror, if there is one, and then each URL."""
+    remote = source.remote
+    expected = Expected(remote.sha256, remote.bytes)
+    if mirror and remote.mirror is not None:
+        path, there = source.mirror_path, expected
+        if isinstance(remote.mirror, MirrorCopy):
+            there = Expected(remote.mirror.sha256, remote.mirror.bytes)
+        if mirror.lower().startswith(("http://", "https://")):
+            yield Place(f"{mirror.rstrip('/')}/{quote(path)}", there)
+        else:
+            folder = Path(mirror).expanduser()
+            yield Place(str(folder / path), there, folder)
+    for url in remote.urls:
+        yield Place(url, expected)
+
+
+def obtain(
+    source: Source, downloads: Path, mirror: str | None, progress: Progress, retries: Retries
+) -> Obtained:
+    """Finds the source's file whole in the cache, or fetches it from the first place that has it.
+
+    Two processes at once fetch it once. A kill leaves at most a partial file, which the next
+    attempt takes up; nothing but the file stays after success.
+
+    Raises:
+        SourceError: no place gave it.
+        UserError: the cache cannot be written.
+    """
+    places = list(list_places(source, mirror))
+    failures: list[tuple[str, PlaceError]] = []
+    try:
+        with exclusive(downloads / f".lock-{source.remote.sha256}"):
+            wanted = [Expected(source.remote.sha256, source.remote.bytes)]
+            wanted += [place.expected for place in places]
+            for expected in dict.fromkeys(wanted):
+                cached = _cache_path(downloads, expected)
+                if not cached.exists():
+                    continue
+                if digest_file(cached) == expected.sha256:
+                    return Obtained(cached, f"{source.remote.name} in the cache", expected)
+                cached.unlink()
+                failures.append((str(cached), PlaceError("corrupt, so it was dropped")))
+            for place in places:
+                try:
+                    return _fetch(source, place, downloads, progress, retries)
+                except PlaceError as error:
+                    failures.append((place.shown, error))
+    except OSError as error:
+        raise UserError(
+            "the download cache cannot be used",
+            where=str(error.filename or downloads),
+            received=error.strerror or str(error),
+            remedies=["make room or allow writing there", "set REGROW_HOME to another folder"],
+        ) from error
+    raise _no_place(source, mirror, failures)
+
+
+def _cache_path(downloads: Path, expected: Expected) -> Path:
+    return downloads / expected.sha256[:2] / expected.sha256
+
+
+def _fetch(
+    source: Source, place: Place, downloads: Path, progress: Progress, retries: Retries
+) -> Obtained:
+    # One partial file for each place: two places may serve different bytes.
+    stem = f".tmp-{source.remote.sha256[:16]}-"
+    name = hashlib.sha256(place.address.encode()).hexdigest()[:8]
+    part = downloads / f"{stem}{name}.part"
+    report = partial(progress, f"downloading {source.remote.name}")
+    if place.folder is None:
+        download(place.address, part, place.expected, report=report, retries=retries)
+    else:
+        try:
+            _copy_from_folder(place, place.folder, part)
+        except PlaceError:
+            discard_part(part)
+            raise
+    with part.open("rb") as stream:
+        os.fsync(stream.fileno())
+    target = _cache_path(downloads, place.expected)
+    target.parent.mkdir(exist_ok=True)
+    part.replace(target)
+    for left in downloads.glob(f"{stem}*"):
+        left.unlink()
+    return Obtained(target, place.shown, place.expected)
+
+
+def _copy_from_folder(place: Place, folder: Path, part: Path) -> None:
+    path, expected = Path(place.address), place.expected
+    if not folder.is_dir():
+        raise PlaceError(f"the mirror {folder} is not a folder that exists")
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise PlaceError(f"leads out of the mirror to {path.resolve()}")
+    if not path.is_file():
+        raise PlaceError("the mirror has no such file")
+    try:
+        reader = path.open("rb")
+    except OSError as error:
+        raise PlaceError(f"cannot be read: {error.strerror}") from error
+    with reader:
+        try:
+            copied = copy_stream(reader, part, limit_bytes=expected.limit_bytes)
+        except TooLarge as error:
+            reason = f"another file: more than {expected.limit_bytes} bytes; expected {expected}"
+            raise PlaceError(reason, kind="changed") from error
+    if copied.sha256 == expected.sha256:
+        return
+    short = expected.bytes is not None and copied.bytes < expected.bytes
+    raise PlaceError(
+        f"{'corrupt: too short' if short else 'another file'}; received sha256 {copied.sha256} "
+        f"({copied.bytes} bytes), expected {expected}",
+        kind="corrupt" if short else "changed",
+    )
+
+
+def _no_place(
+    source: Source, mirror: str | None, failures: list[tuple[str, PlaceError]]
+) -> SourceError:
+    remote = source.remote
+    kinds = {error.kind for _, error in failures}
+    verdict = ""
+    if "changed" in kinds:
+        verdict = "; it has changed upstream"
+    elif "corrupt" in kinds:
+        verdict = "; what came was corrupt"
+    remedies = []
+    if remote.mirror is not None:
+        remedies.append(
+            f"mirror: set REGROW_MIRROR to a folder or an http(s) URL that has {source.mirror_path}"
+            + ("" if mirror else " (it is not set now)")
+        )
+    if source.sample:
+        remedies.append("--sample: use the shipped sample, which is not real data")
+    remedies.append(
+        f"--source {source.name}=PATH: use a local file, {source.file} or an archive that holds it"
+    )
+    if "changed" in kinds:
+        remedies.append(
+            "if the other file is right, put its sha256 and size into data/sources.toml"
+        )
+    return SourceError(
+        f"no place gave {remote.name} of the source {source.name}{verdict}",
+        received="\n".join(f"{address}: {error.reason}" for address, error in failures),
+        expected=str(Expected(remote.sha256, remote.bytes)),
+        remedies=remedies,
+        transient=any(error.transient for _, error in failures),
+    )

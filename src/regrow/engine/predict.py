@@ -1,0 +1,42 @@
+"""Predictions with a registered model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regrow.engine.config import Settings
+from regrow.engine.publish import open_registry
+from regrow.engine.spec import ModelSpec, load
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def predict_file(
+    spec: ModelSpec, settings: Settings, path: Path, *, version: int | None, sample: bool
+) -> tuple[pd.DataFrame, str]:
+    """Predicts for a file of inputs with the champion, or another version.
+
+    Returns:
+        The predictions, and the name of the version that made them.
+
+    Raises:
+        UserError: no such version.
+        DataError: the inputs cannot be read.
+    """
+    registry = open_registry(spec, settings, sample=sample)
+    number = int(registry.find(version).version)
+    model = registry.load(number)
+    return load(spec.predict)(model, path), f"{registry.name} version {number}"
+
+
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Writes .csv or .parquet, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    if path.suffix == ".parquet":
+        frame.to_parquet(temporary, index=False)
+    else:
+        frame.to_csv(temporary, index=False)
+    temporary.replace(path)

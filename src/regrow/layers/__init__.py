@@ -1,0 +1,22 @@
+"""Layers that Keras does not have, in `keras.ops` only: they run on every backend, without Lambda.
+
+Importing this package registers them, so that saved models load with `safe_mode` on.
+"""
+
+from regrow.layers.squared import Squared
+from regrow.layers.tabular import (
+    Calendar,
+    FillMissing,
+    Logarithm,
+    OrthogonalPolynomial,
+    SelectColumns,
+)
+
+__all__ = [
+    "Calendar",
+    "FillMissing",
+    "Logarithm",
+    "OrthogonalPolynomial",
+    "SelectColumns",
+    "Squared",
+]

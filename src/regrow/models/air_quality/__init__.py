@@ -1,0 +1,1 @@
+"""air-quality: benzene from the other sensors of a gas multisensor device."""

@@ -1,0 +1,268 @@
+"""The networks of air-quality, and their training.
+
+The saved model takes raw readings and answers in µg/m³: choosing columns, logarithms, standardising
+and imputing are layers inside it, fitted on training rows alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from regrow.engine.drift import profile_table
+from regrow.engine.inference import answer
+from regrow.engine.training import FitPlan, FitResult, fit, set_seed
+from regrow.layers import (
+    Calendar,
+    FillMissing,
+    Logarithm,
+    OrthogonalPolynomial,
+    SelectColumns,
+    Squared,
+)
+from regrow.models.air_quality.columns import FEATURES, INPUTS, TARGET
+from regrow.models.air_quality.table import Array, Rows, read_rows, split
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from regrow.engine.spec import StageContext
+    from regrow.models.air_quality.spec import AirQualityConfig, Variant
+
+# Concentrations and the sensors' responses vary by factors; temperature and humidity by amounts.
+LINEAR = ("temperature_c", "relative_humidity_pct")
+EXAMPLE_ROWS = 5
+
+
+def train(ctx: StageContext) -> dict[str, Any]:
+    """Trains every variant with every seed; publishes the first variant's best on validation rows.
+
+    Each training is done twice: on all but the validation rows, to choose a seed and to draw curves,
+    and then on all training rows, since the latest rows tell most about tomorrow. The preset `book`
+    does it once, as the chapter does.
+    """
+    config: AirQualityConfig = ctx.config
+    book = config.recipe == "book"
+    rows = read_rows(ctx.inputs["clean"].file("table.parquet"), book=book)
+    training, _test = split(rows, config.test_share)
+    runs = ctx.out / "runs"
+    runs.mkdir()
+    history = []
+    for name, variant in config.variants.items():
+        for seed in range(config.seeds):
+            label = f"{name}/seed-{seed}"
+            kept = ctx.scratch / f"{name}-seed-{seed}"
+            record = _train_one(ctx, variant, rows, training, seed, kept, label)
+            (runs / f"{kept.name}.keras").write_bytes((kept / "model.keras").read_bytes())
+            history.append({"run": label, **record})
+    published = next(iter(config.variants))
+    candidates = [run for run in history if run["run"].startswith(f"{published}/")]
+    best = min(candidates, key=lambda run: run["val_loss"])
+    chosen = runs / f"{best['run'].replace('/', '-')}.keras"
+    (ctx.out / "model.keras").write_bytes(chosen.read_bytes())
+    (ctx.out / "history.json").write_text(json.dumps(history))
+    model = keras.saving.load_model(chosen)
+    examples = training.x[np.linspace(0, len(training) - 1, EXAMPLE_ROWS).astype(int)]
+    outputs = answer(model, examples)
+    np.savez(ctx.out / "example.npz", inputs=examples, outputs=outputs)
+    (ctx.out / "profile.json").write_text(json.dumps(_profile(training)))
+    return {
+        "parameters": model.count_params(),
+        "published_run": best["run"],
+        "runs": len(history),
+        "training_rows": len(training),
+        "seconds": round(sum(run["seconds"] for run in history), 2),
+    }
+
+
+def _train_one(
+    ctx: StageContext,
+    variant: Variant,
+    rows: Rows,
+    training: Rows,
+    seed: int,
+    kept: Path,
+    label: str,
+) -> dict[str, Any]:
+    """One training, or what is left to do of it after a kill; the model is left in `kept`."""
+    config: AirQualityConfig = ctx.config
+    done = kept / "record.json"
+    if done.is_file():
+        record: dict[str, Any] = json.loads(done.read_text())
+        return record
+    kept.mkdir(parents=True, exist_ok=True)
+    border = int(len(training) * (1 - config.validation_share))
+    book = config.recipe == "book"
+    results: dict[str, FitResult] = {}
+    phases = {"selection": training[:border], "final": training}
+    if book:
+        del phases["final"]  # the chapter keeps what `validation_split` left
+    for phase, part in phases.items():
+        keras.utils.clear_session()
+        set_seed(seed, deterministic=config.deterministic)
+        # The chapter fits its scaler on all rows, those of the test split included.
+        prepare, finish = build_ends(rows if book else part, variant, book=book)
+        core = build_core(prepare.output_shape[-1], variant, book=book)
+        later = training[border:] if phase == "selection" else None
+        results[phase] = _fit(
+            core,
+            prepare,
+            finish,
+            part,
+            later,
+            variant,
+            FitPlan(
+                epochs=count_epochs(variant, len(part)),
+                batch_size=variant.batch_size,
+                seed=seed,
+                deterministic=config.deterministic,
+            ),
+            kept / phase,
+            lambda done, _values, phase=phase, part=part: ctx.progress(
+                f"{label} {phase}", done, count_epochs(variant, len(part))
+            ),
+            book=book,
+        )
+    raw = keras.Input((len(FEATURES),), name="readings")
+    model = keras.Model(raw, finish(core(prepare(raw))), name="air_quality")
+    # Without compile state: the published model answers, it is not trained on.
+    model.save(kept / "model.writing.keras")
+    (kept / "model.writing.keras").replace(kept / "model.keras")
+    selection = results["selection"]
+    record = {
+        "curves": selection.curves,
+        "val_loss": selection.curves["val_loss"][-1],
+        "seconds": round(sum(result.seconds for result in results.values()), 3),
+        "steps": sum(result.steps for result in results.values()),
+        "resumed_from": {phase: result.resumed_from for phase, result in results.items()},
+    }
+    writing = done.with_suffix(".writing")
+    writing.write_text(json.dumps(record))
+    writing.replace(done)
+    return record
+
+
+def count_epochs(variant: Variant, rows: int) -> int:
+    """Passes over the rows: as many as asked for, more where they make too few steps."""
+    return max(variant.epochs, math.ceil(variant.min_steps / math.ceil(rows / variant.batch_size)))
+
+
+def build_ends(rows: Rows, variant: Variant, *, book: bool) -> tuple[keras.Model, keras.Model]:
+    """What stands before and after the trained part, fitted on `rows`.
+
+    Returns:
+        `prepare`, raw readings (batch, 14) to features (batch, features), and `finish`, the trained
+        part's answer (batch, 1) to benzene in µg/m³ (batch, 1).
+    """
+    raw = keras.Input((len(FEATURES),))
+    x = SelectColumns([FEATURES.index(name) for name in variant.inputs])(raw)
+    if book:
+        x = FillMissing(-200.0)(x)
+    else:
+        x = Logarithm([n for n, name in enumerate(variant.inputs) if name not in LINEAR])(x)
+    if variant.calendar:
+        clock = SelectColumns([FEATURES.index("hour"), FEATURES.index("weekday")])(raw)
+        x = keras.layers.Concatenate()([x, Calendar()(clock)])
+    seen = answer(keras.Model(raw, x), rows.x).astype("float64")
+    mean, variance = _moments(seen)
+    x = keras.layers.Normalization(mean=mean, variance=variance)(x)
+    x = FillMissing(0.0)(x)
+    if variant.degree > 1:
+        polynomial = OrthogonalPolynomial(variant.degree)
+        polynomial.adapt(np.nan_to_num((seen - mean) / np.sqrt(variance)))
+        x = polynomial(x)
+    prepare = keras.Model(raw, x, name="prepare")
+
+    target = rows.y if book else np.sqrt(rows.y)
+    scaled = keras.Input((1,))
+    y = keras.layers.Rescaling(float(target.std()), float(target.mean()))(scaled)
+    if not book:
+        # The root is what the network learns: its spread is even where the concentration's is not.
+        y = Squared()(keras.layers.ReLU()(y))
+    return prepare, keras.Model(scaled, y, name="finish")
+
+
+def build_core(features: int, variant: Variant, *, book: bool) -> keras.Model:
+    """The trained part: (batch, features) to the scaled target (batch, 1)."""
+    decay = keras.regularizers.L2(variant.weight_decay) if variant.weight_decay else None
+    x = keras.Input((features,))
+    parts = [x]
+    if variant.hidden_units:
+        hidden = keras.layers.Dense(
+            variant.hidden_units, activation="relu", kernel_regularizer=decay
+        )(x)
+        # The chapter has no way past its hidden layer; the linear part earns its place on folds.
+        parts = [hidden] if book else [x, hidden]
+    joined = parts[0] if len(parts) == 1 else keras.layers.Concatenate()(parts)
+    return keras.Model(x, keras.layers.Dense(1, kernel_regularizer=decay)(joined), name="core")
+
+
+def _fit(
+    core: keras.Model,
+    prepare: keras.Model,
+    finish: keras.Model,
+    part: Rows,
+    later: Rows | None,
+    variant: Variant,
+    plan: FitPlan,
+    checkpoint: Path,
+    on_epoch: Any,
+    *,
+    book: bool,
+) -> FitResult:
+    rescaling = next(layer for layer in finish.layers if hasattr(layer, "scale"))
+
+    def features(rows: Rows) -> tuple[Array, Array]:
+        target = rows.y if book else np.sqrt(rows.y)
+        scaled = (target - rescaling.offset) / rescaling.scale
+        return answer(prepare, rows.x), scaled.astype("float32")
+
+    steps = math.ceil(len(part) / plan.batch_size) * plan.epochs
+    rate = variant.learning_rate
+    core.compile(
+        optimizer=keras.optimizers.Adam(
+            rate if book else keras.optimizers.schedules.CosineDecay(rate, steps)
+        ),
+        loss="mse",
+    )
+    x, y = features(part)
+    return fit(
+        core,
+        x,
+        y,
+        plan=plan,
+        sample_weight=_recency(len(part), variant.half_life_rows),
+        validation=features(later) if later is not None else None,
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
+    )
+
+
+def _moments(seen: Array) -> tuple[Array, Array]:
+    """Mean and variance per column, (columns,), NaN left out; 0 and 1 for a column without values."""
+    there = np.isfinite(seen)
+    count = np.maximum(there.sum(axis=0), 1)
+    filled = np.where(there, seen, 0.0)
+    mean = filled.sum(axis=0) / count
+    variance = (np.where(there, seen - mean, 0.0) ** 2).sum(axis=0) / count
+    return mean, np.where(variance > 0, variance, 1.0)
+
+
+def _recency(rows: int, half_life_rows: float | None) -> Array | None:
+    """Weights (rows,), float32, mean 1, that halve every `half_life_rows` back from the last row."""
+    if half_life_rows is None:
+        return None
+    weights = 0.5 ** (np.arange(rows)[::-1] / half_life_rows)
+    return (weights / weights.mean()).astype("float32")
+
+
+def _profile(training: Rows) -> dict[str, Any]:
+    import pandas as pd
+
+    frame = pd.DataFrame(training.x[:, : len(INPUTS)], columns=list(INPUTS))
+    frame[TARGET] = training.y[:, 0]
+    return profile_table(frame, list(frame.columns))

@@ -1,0 +1,292 @@
+"""Reads the Air Quality file, and nothing that is not quite like it, in blocks of bounded memory.
+
+The file has CRLF line ends, semicolons, decimal commas, two empty columns at the right, empty rows
+at the end, times such as 18.00.00, and -200 where a value is missing.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from regrow.engine.errors import DataError
+from regrow.models.air_quality.columns import COLUMNS, DATE, TIME, TIMESTAMP
+
+MISSING = -200.0
+BLOCK_BYTES = 4 << 20
+MAX_LINE_BYTES = 10_000
+
+NUMBER = r"^\s*[+-]?[0-9]+(,[0-9]+)?\s*$"
+SCHEMA = pa.schema(
+    [(TIMESTAMP, pa.timestamp("ms")), *((name, pa.float64()) for name in COLUMNS.values())]
+)
+
+
+@dataclass
+class Reading:
+    """What was met on the way: differences that lose nothing, each counted."""
+
+    rows: int = 0
+    empty_rows: int = 0
+    byte_order_mark: bool = False
+    unix_line_ends: bool = False
+    rows_out_of_order: int = 0
+    last: Any = field(default=None, repr=False)
+
+
+def read_blocks(
+    path: Path, facts: Reading, *, optional: Collection[str] = ()
+) -> Iterator[pa.RecordBatch]:
+    """Yields the file's rows in blocks, with our column names and null for missing values.
+
+    Args:
+        path: the CSV file.
+        facts: filled while reading.
+        optional: our names of columns that may be absent; they are then all null.
+
+    Raises:
+        DataError: the file is not as the source has it; names file, line and column.
+    """
+    header = _read_header(path, facts)
+    names = _check_header(path, header, optional)
+    line = 2
+    for block in _text_blocks(path, names):
+        yield from _convert(path, block, names, line, facts)
+        line += block.num_rows
+    if facts.rows == 0:
+        raise DataError(
+            "the file has a header and no readings",
+            where=f"{path}, after line 1",
+            received=f"{facts.empty_rows} empty rows",
+            expected="one row an hour",
+            remedies=["download the file again, or give another with --source"],
+        )
+
+
+def _read_header(path: Path, facts: Reading) -> list[str]:
+    with path.open("rb") as stream:
+        first = stream.readline(MAX_LINE_BYTES)
+    if not first.strip():
+        raise DataError(
+            "the file is empty" if not first else "the first line is empty",
+            where=f"{path}, line 1",
+            expected=f"a header that starts with {DATE};{TIME};{next(iter(COLUMNS))}",
+            remedies=["download the file again, or give another with --source"],
+        )
+    facts.byte_order_mark = first.startswith(b"\xef\xbb\xbf")
+    facts.unix_line_ends = not first.endswith(b"\r\n")
+    if b"\x00" in first or not first.removeprefix(b"\xef\xbb\xbf").isascii():
+        raise DataError(
+            "the file is not plain text",
+            where=f"{path}, line 1",
+            received=repr(first[:40]),
+            expected="a header of ASCII text",
+            remedies=["unpack the archive first, or save the file as CSV in UTF-8"],
+        )
+    text = first.removeprefix(b"\xef\xbb\xbf").decode("ascii").rstrip("\r\n")
+    if ";" not in text and "," in text:
+        raise DataError(
+            "the columns are separated by commas",
+            where=f"{path}, line 1",
+            received=text[:60],
+            expected="semicolons between columns, commas in decimals",
+            remedies=["save the file again with semicolons and decimal commas"],
+        )
+    return text.split(";")
+
+
+def _check_header(path: Path, header: list[str], optional: Collection[str]) -> list[str]:
+    """Compares the header with the one we know; returns it with the empty columns named."""
+    known = [DATE, TIME, *COLUMNS]
+    names = [name.strip() for name in header]
+    given = [name for name in names if name]
+    required = [name for name in known if COLUMNS.get(name) not in optional]
+    missing = [name for name in required if name not in given]
+    unknown = [name for name in given if name not in known]
+    doubled = sorted({name for name in given if given.count(name) > 1})
+    if missing or unknown or doubled:
+        lines = []
+        for name in missing:
+            near = difflib.get_close_matches(name, unknown, n=1, cutoff=0.5)
+            lines.append(f"{name} is missing" + (f" (renamed to {near[0]}?)" if near else ""))
+        lines += [f"{name} is unknown" for name in unknown]
+        lines += [f"{name} stands there twice" for name in doubled]
+        raise DataError(
+            "the columns are not those of the Air Quality file",
+            where=f"{path}, line 1",
+            received="\n".join(lines),
+            expected=";".join(known),
+            remedies=["rename or add the columns, or give another file with --source"],
+        )
+    return [name or f"_{index}" for index, name in enumerate(names)]
+
+
+def _text_blocks(path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
+    """The rows below the header as text, block by block."""
+    troubles: list[str] = []
+
+    def refuse(row: Any) -> str:
+        troubles.append(f"{row.actual_columns} fields in {str(row.text)[:60]!r}")
+        return "error"
+
+    try:
+        reader = pa.csv.open_csv(
+            path,
+            read_options=pa.csv.ReadOptions(
+                column_names=names, skip_rows=1, block_size=BLOCK_BYTES, use_threads=False
+            ),
+            parse_options=pa.csv.ParseOptions(
+                delimiter=";",
+                quote_char=False,
+                ignore_empty_lines=False,
+                invalid_row_handler=refuse,
+            ),
+            convert_options=pa.csv.ConvertOptions(
+                column_types={name: pa.string() for name in names}, strings_can_be_null=False
+            ),
+        )
+        yield from reader
+    except pa.ArrowInvalid as error:
+        raise _explain(path, str(error), troubles, len(names)) from None
+
+
+def _explain(path: Path, message: str, troubles: list[str], fields: int) -> DataError:
+    """Says what Arrow's error means. It counts rows by itself, so the line is looked up again."""
+    if "Empty CSV file" in message:
+        return DataError(
+            "the file has a header and no readings",
+            where=f"{path}, after line 1",
+            expected="one row an hour",
+            remedies=["download the file again, or give another with --source"],
+        )
+    if "invalid UTF8" in message:
+        return DataError(
+            "the file is not UTF-8 text",
+            where=str(path),
+            received=message.splitlines()[0],
+            expected="digits, commas and semicolons",
+            remedies=["download the file again: it may be damaged"],
+        )
+    line, text = _find_odd_line(path, fields)
+    return DataError(
+        "a row has another number of fields than the header; was the file cut short?",
+        where=f"{path}, line {line}" if line else str(path),
+        received=f"{text.count(';') + 1} fields: {text[:80]!r}" if line else "; ".join(troubles),
+        expected=f"{fields} fields",
+        remedies=["download the file again, or mend that line"],
+    )
+
+
+def _find_odd_line(path: Path, fields: int) -> tuple[int, str]:
+    with path.open("rb") as stream:
+        for number, raw in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES), b""), 1):
+            if raw.count(b";") != fields - 1:
+                return number, raw.decode("utf-8", "replace").rstrip("\r\n")
+    return 0, ""
+
+
+def _convert(
+    path: Path, block: pa.RecordBatch, names: list[str], first_line: int, facts: Reading
+) -> Iterator[pa.RecordBatch]:
+    """Turns a block of text into numbers; empty rows are counted and left out."""
+    columns = {name: block.column(i) for i, name in enumerate(names)}
+    lines = np.arange(first_line, first_line + block.num_rows)
+    filled = np.zeros(block.num_rows, dtype=bool)
+    for column in columns.values():
+        filled |= pc.not_equal(column, "").to_numpy(zero_copy_only=False)
+    facts.empty_rows += int((~filled).sum())
+    if not filled.any():
+        return
+    mask = pa.array(filled)
+    columns = {name: column.filter(mask) for name, column in columns.items()}
+    lines = lines[filled]
+    stray = [name for name in names if name.startswith("_")]
+    for name in stray:
+        _refuse_unless(
+            path,
+            columns[name],
+            pc.equal(columns[name], ""),
+            lines,
+            "after the last column",
+            "nothing",
+        )
+    arrays = [_timestamps(path, columns[DATE], columns[TIME], lines)]
+    for header, name in COLUMNS.items():
+        if header in columns:
+            arrays.append(_numbers(path, columns[header], lines, header))
+        else:
+            arrays.append(pa.nulls(len(lines), SCHEMA.field(name).type))
+    facts.rows += len(lines)
+    _count_disorder(arrays[0], facts)
+    yield pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def _numbers(path: Path, texts: Any, lines: Any, column: str) -> Any:
+    fits = pc.match_substring_regex(texts, NUMBER)
+    if not pc.all(fits).as_py():
+        first = pc.index(fits, False).as_py()
+        point = pc.match_substring_regex(texts, r"^\s*[+-]?[0-9]*\.[0-9]+\s*$")[first].as_py()
+        expected = "a decimal comma, as in 2,6" if point else "a number, as in 2,6"
+        _refuse_unless(path, texts, fits, lines, column, expected)
+    numbers = pc.cast(pc.replace_substring(pc.utf8_trim_whitespace(texts), ",", "."), pa.float64())
+    return pc.if_else(pc.equal(numbers, MISSING), pa.scalar(None, pa.float64()), numbers)
+
+
+def _timestamps(path: Path, dates: Any, times: Any, lines: Any) -> Any:
+    _refuse_unless(
+        path,
+        dates,
+        pc.match_substring_regex(dates, r"^[0-9]{2}/[0-9]{2}/[0-9]{4}$"),
+        lines,
+        DATE,
+        "DD/MM/YYYY",
+    )
+    _refuse_unless(
+        path,
+        times,
+        pc.match_substring_regex(times, r"^[0-9]{2}\.[0-9]{2}\.[0-9]{2}$"),
+        lines,
+        TIME,
+        "HH.MM.SS, with dots",
+    )
+    texts = pc.binary_join_element_wise(dates, times, " ")
+    parsed = pc.strptime(texts, format="%d/%m/%Y %H.%M.%S", unit="ms", error_is_null=True)
+    # strptime lets 31/02 roll over into March, so the day is compared with what was written.
+    days = pc.cast(pc.utf8_slice_codeunits(dates, 0, 2), pa.int64())
+    real = pc.fill_null(pc.equal(pc.day(parsed), days), False)
+    _refuse_unless(path, texts, real, lines, f"{DATE} and {TIME}", "a date and time that exist")
+    return parsed
+
+
+def _refuse_unless(
+    path: Path, texts: Any, fits: Any, lines: Any, column: str, expected: str
+) -> None:
+    """Raises DataError for the first text that does not fit."""
+    first = pc.index(fits, False).as_py()
+    if first < 0:
+        return
+    bad = len(fits) - pc.sum(pc.cast(fits, pa.int64())).as_py()
+    more = f" (and {bad - 1} more in this part of the file)" if bad > 1 else ""
+    raise DataError(
+        f"column {column} holds something else than expected",
+        where=f"{path}, line {lines[first]}, column {column}",
+        received=f"{texts[first].as_py()[:60]!r}{more}",
+        expected=expected,
+        remedies=["mend that line, or give another file with --source"],
+    )
+
+
+def _count_disorder(times: Any, facts: Reading) -> None:
+    values = times.to_numpy(zero_copy_only=False)
+    if facts.last is not None:
+        values = np.concatenate([[facts.last], values])
+    facts.rows_out_of_order += int((values[1:] < values[:-1]).sum())
+    facts.last = values[-1]
