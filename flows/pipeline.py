@@ -9,7 +9,7 @@ from typing import Any
 from prefect import Flow
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.runtime import flow_run
+from prefect.runtime import flow_run as current_run
 from pydantic import BaseModel
 
 from regrow.engine.config import RunRequest, make_request, read_environment
@@ -22,8 +22,8 @@ from tasks.stages import TASKS
 
 def name_run() -> str:
     """A run's name: the model, its preset and the version of its data."""
-    parameters = flow_run.parameters
-    model = flow_run.flow_name
+    parameters = current_run.parameters
+    model = current_run.flow_name
     pipeline = Pipeline(get_spec(model), request_of(model, parameters), read_environment())
     try:
         version = pipeline.data_version()
@@ -49,8 +49,9 @@ def run_pipeline(request: RunRequest) -> dict[Stage, StageRef]:
     pipeline = Pipeline(get_spec(request.model), request, read_environment())
 
     def run_one(stage: Stage, inputs: Any) -> StageRef:
-        state: State[StageRef] = TASKS[stage](request, dict(inputs), return_state=True)
-        return state.result()
+        state: Any = TASKS[stage](request, dict(inputs), return_state=True)
+        ref: StageRef = state.result()
+        return ref
 
     refs = run_stages(pipeline, run_one)
     _show(pipeline, refs["publish"])
@@ -73,7 +74,7 @@ def _show(pipeline: Pipeline, published: StageRef) -> None:
     )
 
 
-def explain_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+def explain_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Leaves an artifact that says what failed and how to go on."""
     error = state.result(raise_on_failure=False)
     advice = (
@@ -84,8 +85,8 @@ def explain_failure(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> No
     create_markdown_artifact(
         key=f"{flow.name}-failure",
         markdown=(
-            f"# {run.name} failed\n\n```text\n{error or state.message}\n```\n\n"
+            f"# {flow_run.name} failed\n\n```text\n{error or state.message}\n```\n\n"
             f"{advice}:\n\n```shell\nregrow run {flow.name}\nregrow status {flow.name}\n```\n"
         ),
-        description=f"Why {run.name} failed and how to go on",
+        description=f"Why {flow_run.name} failed and how to go on",
     )

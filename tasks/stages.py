@@ -65,7 +65,7 @@ def _stage_task(stage: Stage) -> Task[..., Any]:
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-    def run(request: RunRequest, inputs: dict[str, StageRef]) -> State[StageRef] | StageRef:
+    def run(request: RunRequest, inputs: dict[Stage, StageRef]) -> State[StageRef] | StageRef:
         pipeline = Pipeline(get_spec(request.model), request, read_environment())
         ref = pipeline.run_stage(stage, inputs, report)
         if ref.cached:

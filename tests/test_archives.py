@@ -72,7 +72,7 @@ def test_leading_dot_of_tar_members_is_ignored(tmp_path: Path) -> None:
         ("../evil.txt", "leaves the folder"),
         ("x/../../evil.txt", "leaves the folder"),
         ("..\\evil.txt", "leaves the folder"),
-        ("/tmp/evil.txt", "absolute path"),
+        ("/etc/evil.txt", "absolute path"),
         ("\\evil.txt", "absolute path"),
         ("C:\\evil.txt", "drive letter"),
         ("c:evil.txt", "drive letter"),

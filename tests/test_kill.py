@@ -33,7 +33,12 @@ def environment(home: Path) -> dict[str, str]:
 
 def run_to_the_end(home: Path) -> dict[str, Any]:
     done = subprocess.run(
-        COMMAND, env=environment(home), capture_output=True, text=True, timeout=DEADLINE_S, check=False
+        COMMAND,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     summary: dict[str, Any] = json.loads(done.stdout)

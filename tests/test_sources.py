@@ -283,6 +283,14 @@ def test_all_failed_names_each_place_and_the_ways_out(
     assert files_in(tmp_path / "downloads") == []
 
 
+def test_no_place_at_all_says_so(tmp_path: Path) -> None:
+    error = fail(declare(), tmp_path)
+
+    assert "no place to ask" in str(error.received)
+    assert "REGROW_MIRROR" in error.remedies[0]
+    assert not is_transient(error)
+
+
 def test_only_lasting_reasons_are_not_transient(upstream: Upstream, tmp_path: Path) -> None:
     (tmp_path / "mirror").mkdir()
 
@@ -480,6 +488,19 @@ def test_local_copy_of_the_real_data_keeps_its_licence(tmp_path: Path) -> None:
     facts = get(declare(), tmp_path, local=local)
 
     assert (facts["kind"], facts["licence"]) == ("local", "CC BY 4.0")
+
+
+@pytest.mark.parametrize("pack", [bytes, lambda content: make_zip({"readings.csv": content})])
+def test_sample_given_as_a_local_file_stays_a_sample(tmp_path: Path, pack: Any) -> None:
+    (tmp_path / "data/samples").mkdir(parents=True)
+    (tmp_path / "data/samples/readings.csv").write_bytes(b"sample")
+    local = tmp_path / "mine"
+    local.write_bytes(pack(b"sample"))
+
+    assert get(declare(), tmp_path, local=local)["kind"] == "sample"
+
+    local.write_bytes(pack(b"sample, changed"))
+    assert get(declare(), tmp_path, local=local)["kind"] == "local"
 
 
 def test_local_archive_that_escapes_is_refused(tmp_path: Path) -> None:

@@ -63,8 +63,9 @@ def punch_gaps(readings: dict[str, np.ndarray], seed: int = SEED) -> dict[str, n
     gapped = {name: values.copy() for name, values in readings.items()}
     device = ("s1", "benzene", "s2", "s3", "s4", "s5", "t", "rh", "ah")
     for start in rng.choice(hours - 12, size=8, replace=False):
+        length = rng.integers(3, 9)
         for name in device:
-            gapped[name][start : start + rng.integers(3, 9)] = -200
+            gapped[name][start : start + length] = -200
     for start in rng.choice(hours - 40, size=9, replace=False):
         for name in ("co", "nox", "no2"):
             gapped[name][start : start + 24] = -200

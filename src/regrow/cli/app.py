@@ -67,15 +67,17 @@ def list_command(
     print_table(
         "settings", ["setting", "default", "what"], [list(field.values()) for field in fields]
     )
-    rows = []
+    changed: list[list[str]] = []
     for name in spec.presets:
         there = flatten(effective_preset(spec, name))
         changes = {key: value for key, value in there.items() if usual.get(key) != value}
         gone = sorted({key.rpartition(".")[0] for key in usual.keys() - there.keys()})
         lines = [f"{key} = {value}" for key, value in changes.items()]
-        rows.append([name, "\n".join([*lines, *(f"no {key}" for key in gone)]) or "the defaults"])
+        changed.append(
+            [name, "\n".join([*lines, *(f"no {key}" for key in gone)]) or "the defaults"]
+        )
     console.print()
-    print_table("presets", ["preset", "differs by"], rows)
+    print_table("presets", ["preset", "differs by"], changed)
     console.print("\nChange one with --set NAME=VALUE.", style="dim")
 
 
@@ -87,7 +89,7 @@ def status(
     """Shows each model's last run and its champion."""
     settings = read_environment()
     names = [get_spec(model).name] if model else list_models()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in names:
         record = last_run(settings.home, name)
         rows.append(
@@ -115,7 +117,7 @@ def status(
 
 
 @app.command(
-    epilog="Examples: [bold]regrow why air-quality[/]  [bold]regrow why air-quality --preset book[/]"
+    epilog="Examples: [bold]regrow why air-quality[/]  [bold]regrow why air-quality --sample[/]"
 )
 def why(
     model: Model,

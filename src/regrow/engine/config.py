@@ -47,9 +47,12 @@ def read_environment(environment: Mapping[str, str] | None = None) -> Settings:
     """Reads REGROW_HOME, REGROW_MIRROR, MLFLOW_TRACKING_URI and KERAS_BACKEND."""
     values = os.environ if environment is None else environment
     home = Path(values.get("REGROW_HOME") or ".regrow").expanduser().resolve()
+    mirror = values.get("REGROW_MIRROR") or None
+    if mirror and not mirror.lower().startswith(("http://", "https://")):
+        mirror = str(Path(mirror).expanduser().resolve())
     return Settings(
         home=home,
-        mirror=values.get("REGROW_MIRROR") or None,
+        mirror=mirror,
         tracking_uri=values.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
         backend=values.get("KERAS_BACKEND") or "tensorflow",
         project=find_project(),

@@ -268,32 +268,29 @@ def _receive(
     import httpx
 
     resumed = response.status_code == 206
-    digest, done = hashlib.sha256(), 0
-    if resumed:
-        with part.open("rb") as stream:
-            while chunk := stream.read(2**20):
-                digest.update(chunk)
-                done += len(chunk)
-    else:
+    if not resumed:
         discard_part(part)
         _keep_validator(response, part)
+    part.touch()
+    with part.open("rb") as stream:
+        digest, done = hashlib.file_digest(stream, "sha256"), stream.tell()
     promised = _promised_bytes(response)
     total = expected.bytes or (0 if promised is None else done + promised)
     head = b""
-    with part.open("ab") as stream:
+    with part.open("ab") as target:
         try:
             for chunk in response.iter_raw():
                 if not resumed and len(head) < HEAD_BYTES:
                     head += chunk[:HEAD_BYTES]
                     if looks_like_html(head):
                         raise _html()
-                stream.write(chunk)
-                stream.flush()  # what is here survives a kill
+                target.write(chunk)
+                target.flush()  # what is here survives a kill
                 digest.update(chunk)
                 done += len(chunk)
                 if done > expected.limit_bytes:
                     raise PlaceError(
-                        f"changed upstream: more than {done - 1} bytes came; expected {expected}",
+                        f"changed upstream: {done} bytes and more; expected {expected}",
                         kind="changed",
                     )
                 report(done, total)

@@ -1,8 +1,8 @@
 """How far new data has moved from the data that the champion was trained on.
 
 Two figures per column: the population stability index, PSI = sum((q - p) ln(q / p)) over the
-reference's deciles (S. Siddiqi, *Credit Risk Scorecards*, 2006: above 0.25 a major shift, above 0.1 a
-minor one), and the two-sample Kolmogorov-Smirnov distance.
+reference's deciles (S. Siddiqi, *Credit Risk Scorecards*, 2006: above 0.25 a major shift, above 0.1
+a minor one), and the two-sample Kolmogorov-Smirnov distance.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def kolmogorov_smirnov(reference: Sequence[float], current: Sequence[float]) -> 
 
 
 def _share_below(quantiles: Sequence[float], points: Any) -> Any:
-    """The share of values at or below each point. A value that repeats counts with all its share."""
+    """The share of values at or below each point."""
     return np.searchsorted(np.asarray(quantiles), points, side="right") / len(quantiles)
 
 

@@ -2,8 +2,8 @@
 
 For small models nearly all of a plain `model.fit`'s time is the cost of starting each step. Here
 the loop over the batches is part of the compiled function: `tf.while_loop` on TensorFlow,
-`jax.lax.scan` on JAX. Each step is Keras's own `train_step`, so losses, metrics, clipping and custom
-training steps are the model's. On other backends the steps are called one by one.
+`jax.lax.scan` on JAX. Each step is Keras's own `train_step`, so losses, metrics, clipping and
+custom training steps are the model's. On other backends the steps are called one by one.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ def _on_tensorflow(model: Any, data: Any, training: bool, jit_compile: bool) -> 
     tensors = keras.tree.map_structure(tf.convert_to_tensor, data)
     step = model.train_step if training else model.test_step
 
-    @tf.function(jit_compile=jit_compile or None, reduce_retracing=True, autograph=False)
+    @tf.function(  # type: ignore[untyped-decorator]
+        jit_compile=jit_compile or None, reduce_retracing=True, autograph=False
+    )
     def run(order: Any) -> None:
         def body(index: Any) -> Any:
             rows = order[index]

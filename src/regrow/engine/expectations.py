@@ -145,7 +145,7 @@ def check_frame(
         context.suites.delete(name)
         context.data_sources.delete(name)
     by_number = {
-        result.expectation_config.meta["number"]: result.to_json_dict()
+        int(result.expectation_config.meta["number"]): result.to_json_dict()  # type: ignore[union-attr]
         for result in outcome.results
     }
     return [
@@ -155,7 +155,7 @@ def check_frame(
 
 
 def _build(expectation: Expectation, number: int) -> Any:
-    from great_expectations.exceptions import ExpectationNotFoundError
+    from great_expectations.exceptions.exceptions import ExpectationNotFoundError
     from great_expectations.expectations.registry import get_expectation_impl
 
     try:
@@ -207,8 +207,9 @@ def _share(found: Mapping[str, Any]) -> float | None:
 
 
 def _example(row: Mapping[str, Any], column: str | None, id_column: str | None) -> str:
-    value = "missing" if row.get(column) is None else str(row[column])
-    return value if id_column in (None, column) else f"{value} at {row.get(id_column)}"
+    value = "missing" if row.get(column or "") is None else str(row[column or ""])
+    named = id_column is not None and id_column != column
+    return f"{value} at {row.get(id_column or '')}" if named else value
 
 
 def _exception(info: Mapping[str, Any]) -> str | None:

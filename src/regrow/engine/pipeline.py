@@ -72,7 +72,7 @@ class Pipeline:
         return Store(self.settings.home)
 
     def run_stage(
-        self, stage: Stage, inputs: Mapping[str, StageRef], progress: Progress
+        self, stage: Stage, inputs: Mapping[Stage, StageRef], progress: Progress
     ) -> StageRef:
         """Makes a stage's entry, or finds it whole under the same fingerprint.
 
@@ -116,7 +116,7 @@ class Pipeline:
         return entry
 
     def components(
-        self, stage: Stage, digests: Mapping[str, str], *, sample: bool = False
+        self, stage: Stage, digests: Mapping[Stage, str], *, sample: bool = False
     ) -> Components:
         """What this stage's result would depend on now; `digests` are those of its inputs."""
         spec = self.spec.stages.get(stage)
@@ -125,7 +125,7 @@ class Pipeline:
             {key: self.request.config[key] for key in spec.config} if spec else {}
         )
         files = []
-        inputs = {name: digests[name] for name in STAGES[stage]}
+        inputs: dict[str, str] = {name: digests[name] for name in STAGES[stage]}
         if stage == "download":
             inputs = {name: self._source_version(name, sample) for name in self.spec.sources}
         elif stage == "publish":
@@ -187,12 +187,12 @@ class Pipeline:
         return self.store.build(self.spec.name, "download", fingerprint, components, make)
 
     def _build(
-        self, stage: Stage, inputs: Mapping[str, StageRef], progress: Progress
+        self, stage: Stage, inputs: Mapping[Stage, StageRef], progress: Progress
     ) -> tuple[Entry, bool]:
         components = self.components(stage, {name: ref.digest for name, ref in inputs.items()})
 
         def make(out: Any, scratch: Any) -> dict[str, Any]:
-            entries = {name: self.entry(inputs[name]) for name in STAGES[stage]}
+            entries: dict[str, Entry] = {n: self.entry(inputs[n]) for n in STAGES[stage]}
             config = self.spec.config.model_validate(self.request.config)
             context = StageContext(config, entries, out, scratch, progress)
             if stage == "validate":
@@ -200,7 +200,9 @@ class Pipeline:
             if stage == "publish":
                 from regrow.engine.publish import PublishRequest, publish
 
-                cached = {name: (ref.cached, ref.seconds) for name, ref in inputs.items()}
+                cached: dict[str, tuple[bool, float]] = {
+                    name: (ref.cached, ref.seconds) for name, ref in inputs.items()
+                }
                 return publish(
                     PublishRequest(self.spec, self.request, self.settings, context, cached)
                 )

@@ -188,7 +188,8 @@ def _no_place(
         )
     return SourceError(
         f"no place gave {remote.name} of the source {source.name}{verdict}",
-        received="\n".join(f"{address}: {error.reason}" for address, error in failures),
+        received="\n".join(f"{address}: {error.reason}" for address, error in failures)
+        or "there is no place to ask: no URL is declared and REGROW_MIRROR is not set",
         expected=str(Expected(remote.sha256, remote.bytes)),
         remedies=remedies,
         transient=any(error.transient for _, error in failures),

@@ -39,7 +39,7 @@ class PublishRequest:
 
     @property
     def data_kind(self) -> str:
-        """ "real", "sample" or "local"."""
+        """One of "real", "sample" and "local"."""
         return str(self.context.inputs["download"].facts["kind"])
 
     @property
@@ -239,7 +239,11 @@ def _collect(
         history=_read_json(context, "train", "history.json"),
         evaluation=evaluation,
         evaluation_dir=inputs["evaluate"].path,
-        decision=asdict(published.decision),
+        decision={
+            name: value
+            for name, value in asdict(published.decision).items()
+            if name not in ("model", "key", "at")
+        },
         training_facts=inputs["train"].facts,
         registered_name=request.registered,
         lineage={

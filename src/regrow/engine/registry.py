@@ -1,8 +1,8 @@
 """The registry: releases as versions of an MLflow model, and the pointer to the champion.
 
 The only file that imports MLflow. A release is made in an order in which every moment may be the
-last: the run and its model, then the version (which marks them complete), then the decision as a tag
-of the version, then the alias, then the mark that the decision was carried out, then the log.
+last: the run and its model, then the version (which marks them complete), then the decision as a
+tag of the version, then the alias, then the mark that the decision was carried out, then the log.
 Releasing again under the same key goes on where it stopped.
 """
 
@@ -213,7 +213,7 @@ class Registry:
                 key=f"rollback-{number}-{now()}",
                 at=now(),
             )
-            self.client.set_registered_model_alias(self.name, CHAMPION, number)
+            self.client.set_registered_model_alias(self.name, CHAMPION, str(number))
         append_decision(self.decisions, decision)
         return decision
 
@@ -221,8 +221,8 @@ class Registry:
         """The champion before the present one, as the log has it."""
         for decision in reversed(read_decisions(self.decisions)):
             before = decision.champion_before
-            if decision.champion_after == champion and before not in (None, champion):
-                return int(before)  # type: ignore[arg-type]
+            if decision.champion_after == champion and before is not None and before != champion:
+                return before
         raise UserError(
             f"{self.name} has had no other champion",
             where=str(self.decisions),
@@ -293,8 +293,8 @@ class Registry:
 
     def _decide(self, version: Any, judge: Judge) -> Decision:
         """The decision on a version: a new one, or the one that was taken and perhaps cut short."""
-        tags = self._get(int(version.version)).tags
         number = int(version.version)
+        tags = self.client.get_model_version(self.name, str(number)).tags
         if DECISION in tags:
             decision = parse_decision(json.loads(tags[DECISION]))
         else:
@@ -302,7 +302,7 @@ class Registry:
             self._tag(number, DECISION, json.dumps(asdict(decision)))
         if CARRIED_OUT not in tags:
             if decision.moves_alias:
-                self.client.set_registered_model_alias(self.name, CHAMPION, number)
+                self.client.set_registered_model_alias(self.name, CHAMPION, str(number))
                 self._drop_challenger(number)
             self._tag(number, CARRIED_OUT, now())
         return decision
@@ -334,14 +334,18 @@ class Registry:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         experiment = self._experiment()
+
+        def delete(place: str) -> None:
+            get_artifact_repository(place).delete_artifacts()  # type: ignore[no-untyped-call]
+
         for run in self.client.search_runs([experiment], f"tags.`{KEY}` = '{key}'"):
             models = mlflow.search_logged_models(
                 [experiment], f"source_run_id='{run.info.run_id}'", output_format="list"
             )
             for model in models:
-                get_artifact_repository(model.artifact_location).delete_artifacts()
+                delete(model.artifact_location)
                 self.client.delete_logged_model(model.model_id)
-            get_artifact_repository(run.info.artifact_uri).delete_artifacts()
+            delete(run.info.artifact_uri)
             self.client.delete_run(run.info.run_id)
 
     def _experiment(self) -> str:

@@ -15,7 +15,7 @@ from regrow.engine.config import RunRequest
 from regrow.engine.pipeline import STAGES, Pipeline, Stage, StageRef
 from regrow.engine.store import write_json
 
-RunOne = Callable[[Stage, Mapping[str, StageRef]], StageRef]
+RunOne = Callable[[Stage, Mapping[Stage, StageRef]], StageRef]
 
 
 class RunRecord(BaseModel):

@@ -56,7 +56,8 @@ def fetch(
         out: where its files go, under the paths that the source declares.
         downloads: the cache of fetched files, by SHA-256.
         mirror: a folder or http(s) URL that is asked before the source's own URLs.
-        local: a file of the user's own, plain or an archive of the members; taken as it is.
+        local: a file of the user's own, plain or an archive of the members; taken as it is. Its
+            kind is "local", or "sample" if it is a copy of the shipped sample.
         sample: whether the shipped sample is wanted.
         data_dir: the folder that the sample's path is relative to.
         progress: called as `progress(what, done_bytes, total_bytes)`.
@@ -74,7 +75,8 @@ def fetch(
     """
     if local is not None:
         path = _check_local(source, local)
-        return _describe(source, "local", str(path), _take_own(source, path, out))
+        files = _take_own(source, path, out)
+        return _describe(source, _kind_of_local(source, files, data_dir), str(path), files)
     if sample:
         path = _find_sample(source, data_dir)
         return _describe(source, "sample", f"data/{source.sample}", _take_own(source, path, out))
@@ -90,6 +92,17 @@ def fetch(
         "bytes": got.path.stat().st_size,
     }
     return {**_describe(source, "real", got.origin, files), "archive": packed}
+
+
+def _kind_of_local(
+    source: Source, files: dict[str, CopiedFile], data_dir: Path
+) -> Literal["sample", "local"]:
+    """The shipped sample stays a sample, also when it is given as a local file."""
+    path = data_dir / source.sample if source.sample else None
+    if path is None or not path.is_file():
+        return "local"
+    digests = {copied.sha256 for copied in files.values()}
+    return "sample" if digests == {digest_file(path)} else "local"
 
 
 def _describe(

@@ -110,7 +110,8 @@ def read_readings(path: Path) -> pd.DataFrame:
             )
         return frame
     batches = list(read_blocks(path, Reading(), optional={TARGET}))
-    return pa.Table.from_batches(batches, schema=SCHEMA).to_pandas()
+    readings: pd.DataFrame = pa.Table.from_batches(batches, schema=SCHEMA).to_pandas()
+    return readings
 
 
 def _expect(kind: str, why: str, **kwargs: Any) -> Expectation:

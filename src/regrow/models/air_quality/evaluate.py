@@ -51,7 +51,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     frame["residual"] = frame["predicted"] - frame["actual"]
     frame.to_parquet(ctx.out / "predictions.parquet", index=False)
     first = next(iter(config.variants))
-    evaluation = {
+    evaluation: dict[str, Any] = {
         "headline": _headline(first, runs[first], baselines.get(first, {}), config.test_share),
         "metrics": {
             **measure(actual, predicted),
@@ -117,7 +117,7 @@ def _measure_baselines(
         fitted = make_pipeline(SimpleImputer(), model).fit(training.x[:, columns], training.y[:, 0])
         errors[name] = measure(actual, fitted.predict(test.x[:, columns]))["rmse"]
     if with_s2:
-        mean = np.nanmean(training.x[:, S2])
+        mean = float(np.nanmean(training.x[:, S2]))
         isotonic = IsotonicRegression(out_of_bounds="clip")
         isotonic.fit(np.nan_to_num(training.x[:, S2], nan=mean), training.y[:, 0])
         predicted = isotonic.predict(np.nan_to_num(test.x[:, S2], nan=mean))
@@ -188,7 +188,7 @@ def _draw(
     figures = out / "figures"
     figures.mkdir()
     actual = test.y[:, 0]
-    labels = {"label": LABEL, "unit": UNIT}
+    labels: dict[str, Any] = {"label": LABEL, "unit": UNIT}
     plot_over_time(test.time, actual, {"network": predicted}, figures / "over_time.png", **labels)
     plot_residuals(actual, {"network": predicted}, figures / "residuals.png", **labels)
     plot_scatter(actual, {"network": predicted}, figures / "scatter.png", **labels)

@@ -41,7 +41,7 @@ EXAMPLE_ROWS = 5
 def train(ctx: StageContext) -> dict[str, Any]:
     """Trains every variant with every seed; publishes the first variant's best on validation rows.
 
-    Each training is done twice: on all but the validation rows, to choose a seed and to draw curves,
+    Each training is done twice: on all but the validation rows, to choose a seed and draw curves,
     and then on all training rows, since the latest rows tell most about tomorrow. The preset `book`
     does it once, as the chapter does.
     """
@@ -243,7 +243,7 @@ def _fit(
 
 
 def _moments(seen: Array) -> tuple[Array, Array]:
-    """Mean and variance per column, (columns,), NaN left out; 0 and 1 for a column without values."""
+    """Mean and variance per column, (columns,), NaN left out; 0 and 1 where all is NaN."""
     there = np.isfinite(seen)
     count = np.maximum(there.sum(axis=0), 1)
     filled = np.where(there, seen, 0.0)
@@ -253,11 +253,12 @@ def _moments(seen: Array) -> tuple[Array, Array]:
 
 
 def _recency(rows: int, half_life_rows: float | None) -> Array | None:
-    """Weights (rows,), float32, mean 1, that halve every `half_life_rows` back from the last row."""
+    """Weights (rows,), float32, mean 1: half as much every `half_life_rows` back."""
     if half_life_rows is None:
         return None
     weights = 0.5 ** (np.arange(rows)[::-1] / half_life_rows)
-    return (weights / weights.mean()).astype("float32")
+    scaled: Array = (weights / weights.mean()).astype("float32")
+    return scaled
 
 
 def _profile(training: Rows) -> dict[str, Any]:
