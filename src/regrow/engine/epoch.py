@@ -3,7 +3,7 @@
 For small models nearly all of a plain `model.fit`'s time is the cost of starting each step. Here
 the loop over the batches is part of the compiled function: `tf.while_loop` on TensorFlow,
 `jax.lax.scan` on JAX. Each step is Keras's own `train_step`, so losses, metrics, clipping and
-custom training steps are the model's. On other backends the steps are called one by one.
+custom training steps are the model's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 
 import keras
 import numpy as np
+
+from regrow.engine.errors import UserError
 
 Order = np.ndarray[Any, np.dtype[np.int32]]
 Batches = Callable[[Any], Any]
@@ -48,11 +50,10 @@ class Epochs:
     ) -> None:
         self.model = model
         self.batch_size = batch_size
-        backend = keras.backend.backend()
+        maker = _find_maker()
         # One batch through Keras's own door builds the loss, the metrics and the optimizer.
         model.test_on_batch(*_take(data, np.arange(min(batch_size, _rows(data)))))
         model.optimizer.build(model.trainable_variables)
-        maker = {"tensorflow": _on_tensorflow, "jax": _on_jax}.get(backend, _one_by_one)
         self._train = maker(model, data, True, jit_compile)
         self._test = None if validation is None else maker(model, validation, False, jit_compile)
         self._validation_rows = 0 if validation is None else _rows(validation)
@@ -76,6 +77,19 @@ class Epochs:
         if whole < len(order):
             step_through(order[np.newaxis, whole:])
         return {name: float(value) for name, value in _flat(self.model.get_metrics_result())}
+
+
+def _find_maker() -> Callable[[Any, Any, bool, bool], Batches]:
+    makers = {"tensorflow": _on_tensorflow, "jax": _on_jax}
+    backend = keras.backend.backend()
+    if backend not in makers:
+        raise UserError(
+            "an epoch cannot be compiled on this backend",
+            where="KERAS_BACKEND",
+            received=backend,
+            expected=" or ".join(makers),
+        )
+    return makers[backend]
 
 
 def _rows(data: Any) -> int:
@@ -142,15 +156,5 @@ def _on_jax(model: Any, data: Any, training: bool, _jit_compile: bool) -> Batche
         for group, values in zip(groups, compiled(state, order, arrays), strict=True):
             for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
-
-    return call
-
-
-def _one_by_one(model: Any, data: Any, training: bool, _jit_compile: bool) -> Batches:
-    step = model.train_on_batch if training else model.test_on_batch
-
-    def call(order: Order) -> None:
-        for rows in order:
-            step(*_take(data, rows))
 
     return call

@@ -45,10 +45,16 @@ def clean(ctx: StageContext) -> dict[str, Any]:
     source = ctx.inputs["download"].file(FILE)
     out = ctx.out / "table.parquet"
     facts = Reading()
-    with pq.ParquetWriter(out, SCHEMA, compression="zstd") as writer:
-        for batch in read_blocks(source, facts):
-            writer.write_batch(batch)
-            ctx.progress("clean rows", facts.rows, 0)
+    try:
+        with pq.ParquetWriter(out, SCHEMA, compression="zstd") as writer:
+            for batch in read_blocks(source, facts):
+                writer.write_batch(batch)
+                ctx.progress("clean rows", facts.rows, 0)
+    except DataError as error:
+        # A person knows the file by where it came from, not by its copy in the store.
+        origin = ctx.inputs["download"].facts["sources"][0]["origin"]
+        error.where = (error.where or "").replace(str(source), str(origin))
+        raise
     if facts.rows_out_of_order:
         # Sorting needs the whole table in memory; a file in order never comes here.
         table = pq.read_table(out)

@@ -60,7 +60,7 @@ def to_features(frame: pd.DataFrame) -> Array:
     """The model's raw inputs, (rows, 14), float32."""
     clock = frame[TIMESTAMP].dt
     readings = frame[list(INPUTS)].to_numpy(dtype="float32")
-    calendar = np.stack([clock.hour, clock.dayofweek], axis=1).astype("float32")
+    calendar = np.stack([clock.hour, clock.day_of_week], axis=1).astype("float32")
     return np.concatenate([readings, calendar], axis=1)
 
 

@@ -1,0 +1,151 @@
+"""The flows on a real Prefect server: task runs, states, artifacts, retries, help on failure."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regrow.engine import config
+from regrow.engine.pipeline import STAGES
+from tests.conftest import REPOSITORY
+
+pytestmark = pytest.mark.slow
+SAMPLE = REPOSITORY / "data" / "samples" / "air-quality.csv"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One Prefect server of its own for this file."""
+    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def environment(home: Path, server: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGROW_HOME", str(home))
+    monkeypatch.delenv("REGROW_MIRROR", raising=False)
+
+
+def run_flow(**parameters: Any) -> Any:
+    from flows.air_quality import air_quality
+
+    return air_quality(preset="quick", return_state=True, **parameters)
+
+
+def find_runs(state: Any) -> tuple[Any, list[Any]]:
+    """The flow run behind a state, and its task runs in order of their start."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    with get_client(sync_client=True) as client:
+        flow_run = client.read_flow_run(state.state_details.flow_run_id)
+        only = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id]))
+        task_runs = client.read_task_runs(flow_run_filter=only)
+    return flow_run, sorted(task_runs, key=lambda run: run.start_time or run.expected_start_time)
+
+
+def read_artifact(key: str) -> Any:
+    from prefect.artifacts import Artifact
+
+    return Artifact.get(key)
+
+
+def test_a_run_has_six_tasks_named_after_the_stages_and_leaves_artifacts() -> None:
+    state = run_flow(data="sample")
+    assert state.is_completed()
+    flow_run, task_runs = find_runs(state)
+    assert [run.name for run in task_runs] == list(STAGES)
+    assert {run.state_name for run in task_runs} == {"Completed"}
+    assert flow_run.name.startswith("air-quality quick data sample-")
+    summary = read_artifact("air-quality")
+    assert summary.type == "markdown"
+    assert "Sample data" in summary.data
+    assert "linear regression" in summary.data
+    assert "file://" in read_artifact("air-quality-report").data
+    assert "/runs/" in read_artifact("air-quality-mlflow").data
+
+
+def test_a_second_run_shows_cached() -> None:
+    state = run_flow(data="sample")
+    _flow_run, task_runs = find_runs(state)
+    assert [(run.name, run.state_name) for run in task_runs] == [(s, "Cached") for s in STAGES]
+    refs = state.result()
+    assert sum(ref.seconds for ref in refs.values()) < 4
+
+
+def test_bad_data_is_not_tried_again_and_the_failure_says_how_to_go_on(tmp_path: Path) -> None:
+    spoiled = tmp_path / "AirQualityUCI.csv"
+    spoiled.write_bytes(SAMPLE.read_bytes().replace(b";698;", b";n/a;", 1))
+    state = run_flow(sources={"air-quality": spoiled})
+    assert state.is_failed()
+    _flow_run, task_runs = find_runs(state)
+    assert [(run.name, run.run_count) for run in task_runs] == [("download", 1), ("clean", 1)]
+    failure = read_artifact("air-quality-failure")
+    assert "line 2" in failure.data
+    assert "regrow run air-quality" in failure.data
+
+
+class Flaky(BaseHTTPRequestHandler):
+    """A mirror that is down at first: 503 until `refusals` requests have come."""
+
+    refusals = 4
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        found = self.asked > self.refusals
+        body = SAMPLE.read_bytes() if found else b"down"
+        self.send_response(200 if found else 503)
+        self.send_header("Content-Type", "text/csv")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: Any) -> None: ...
+
+
+def test_a_source_that_is_down_is_tried_again_by_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The download gives up after its own four tries; the task's next round finds the file."""
+    from regrow.engine.fingerprint import digest_file
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Flaky) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        project = tmp_path / "project"
+        (project / "data").mkdir(parents=True)
+        (project / "data" / "sources.toml").write_text(
+            f"""
+            [air-quality]
+            title = "a local source"
+            homepage = "http://127.0.0.1/x"
+            licence = "none"
+            citation = "none"
+            file = "AirQualityUCI.csv"
+            [air-quality.plain]
+            name = "AirQualityUCI.csv"
+            urls = ["http://127.0.0.1:{http.server_address[1]}/AirQualityUCI.csv"]
+            sha256 = "{digest_file(SAMPLE)}"
+            """
+        )
+        monkeypatch.setattr(config, "find_project", lambda: project)
+        state = run_flow()
+        http.shutdown()
+    assert state.is_completed()
+    _flow_run, task_runs = find_runs(state)
+    assert task_runs[0].run_count == 2
+    assert state.result()["publish"].model == "air-quality"

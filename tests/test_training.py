@@ -1,0 +1,293 @@
+"""Training: the same updates as Keras, and the same weights after any number of kills."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from regrow.engine.errors import TrainingDiverged, UserError
+from regrow.engine.training import CHECKPOINT, FitPlan, data_order, fit, set_seed
+
+ROWS = 203  # no multiple of the batch size: the last batch is smaller
+PLAN = FitPlan(epochs=4, batch_size=16, seed=3, deterministic=False, checkpoint_every_s=0)
+
+
+def make_data(outputs: int = 1) -> tuple[Any, Any]:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(ROWS, 6)).astype("float32")
+    return x, (x @ rng.normal(size=(6, outputs)) + np.sin(x[:, :1])).astype("float32")
+
+
+def defaults() -> dict[str, Any]:
+    # XLA draws other random numbers for dropout, so that losses could not be compared.
+    return {"optimizer": keras.optimizers.Adam(0.01), "loss": "mse", "jit_compile": False}
+
+
+def make_model(**compile_options: Any) -> keras.Model:
+    keras.utils.clear_session()  # layers' names count, and belong to a checkpoint's identity
+    set_seed(1, deterministic=False)
+    x = keras.Input((6,))
+    h = keras.layers.Dense(8, activation="relu", kernel_regularizer=keras.regularizers.L2(0.01))(x)
+    h = keras.layers.BatchNormalization()(keras.layers.Dropout(0.2)(h))
+    model = keras.Model(x, keras.layers.Dense(1)(h))
+    model.compile(**(defaults() | compile_options))
+    return model
+
+
+def weights_of(model: keras.Model) -> list[Any]:
+    return [keras.ops.convert_to_numpy(variable) for variable in model.variables]
+
+
+def assert_same(one: keras.Model, other: keras.Model, tolerance: float = 0.0) -> None:
+    for a, b in zip(weights_of(one), weights_of(other), strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def train_by_hand(model: keras.Model, x: Any, y: Any, weight: Any = None) -> list[float]:
+    """The same updates, one Keras step at a time."""
+    losses = []
+    for epoch in range(PLAN.epochs):
+        order = data_order(ROWS, PLAN.seed, epoch)
+        total = 0.0
+        for start in range(0, ROWS, PLAN.batch_size):
+            rows = order[start : start + PLAN.batch_size]
+            take = lambda a, rows=rows: a[rows]  # noqa: E731
+            batch = keras.tree.map_structure(take, (x, y))
+            logs = model.train_on_batch(
+                *batch, sample_weight=None if weight is None else weight[rows], return_dict=True
+            )
+            total += float(logs["loss"]) * len(rows)
+        losses.append(total / ROWS)
+    return losses
+
+
+def test_the_updates_are_those_of_keras() -> None:
+    x, y = make_data()
+    ours, theirs = make_model(), make_model()
+    result = fit(ours, x, y, plan=PLAN)
+    losses = train_by_hand(theirs, x, y)
+    np.testing.assert_allclose(result.curves["loss"], losses, rtol=1e-5)
+    assert_same(ours, theirs, 1e-5)
+    assert result.steps == PLAN.epochs * -(-ROWS // PLAN.batch_size)
+
+
+def test_sample_weights_and_clipping_are_those_of_keras() -> None:
+    x, y = make_data()
+    weight = np.linspace(0.1, 2, ROWS).astype("float32")
+    options = {"optimizer": keras.optimizers.Adam(0.01, clipnorm=0.1)}
+    ours, theirs = (
+        make_model(**options),
+        make_model(optimizer=keras.optimizers.Adam(0.01, clipnorm=0.1)),
+    )
+    result = fit(ours, x, y, plan=PLAN, sample_weight=weight)
+    np.testing.assert_allclose(
+        result.curves["loss"], train_by_hand(theirs, x, y, weight), rtol=1e-5
+    )
+    assert_same(ours, theirs, 1e-5)
+
+
+def make_double() -> keras.Model:
+    set_seed(1, deterministic=False)
+    a, b = keras.Input((6,), name="a"), keras.Input((6,), name="b")
+    shared = keras.layers.Dense(5, activation="tanh")
+    joined = keras.layers.Concatenate()([shared(a), shared(b)])
+    number = keras.layers.Dense(1, name="number")(joined)
+    kind = keras.layers.Dense(3, activation="softmax", name="kind")(joined)
+    model = keras.Model({"a": a, "b": b}, {"number": number, "kind": kind})
+    model.compile(
+        optimizer="adam",
+        loss={"number": "mse", "kind": "sparse_categorical_crossentropy"},
+        loss_weights={"number": 1.0, "kind": 0.5},
+        metrics={"kind": "accuracy"},
+    )
+    return model
+
+
+def test_two_inputs_two_outputs_and_metrics() -> None:
+    x, y = make_data()
+    inputs = {"a": x, "b": x[::-1].copy()}
+    targets = {"number": y, "kind": (y[:, 0] > 0).astype("int32")}
+    ours, theirs = make_double(), make_double()
+    result = fit(ours, inputs, targets, plan=PLAN, validation=(inputs, targets))
+    np.testing.assert_allclose(
+        result.curves["loss"], train_by_hand(theirs, inputs, targets), rtol=1e-5
+    )
+    assert_same(ours, theirs, 1e-5)
+    assert {"val_loss", "val_kind_accuracy", "learning_rate"} <= result.curves.keys()
+
+
+def test_validation_loss_is_keras_own() -> None:
+    x, y = make_data()
+    model = make_model()
+    result = fit(model, x, y, plan=PLAN, validation=(x[:50], y[:50]))
+    expected = model.evaluate(x[:50], y[:50], batch_size=16, verbose=0)
+    assert result.curves["val_loss"][-1] == pytest.approx(expected, rel=1e-5)
+
+
+def test_early_stopping_ends_with_the_best_weights() -> None:
+    x, y = make_data()
+    plan = FitPlan(epochs=200, batch_size=16, seed=3, patience=3, deterministic=False)
+    noise = np.random.default_rng(5).normal(size=(40, 1)).astype("float32")
+    model = make_model(optimizer=keras.optimizers.Adam(0.05))
+    result = fit(model, x, y, plan=plan, validation=(x[:40], noise))
+    assert result.stopped_early
+    assert result.epochs_run == result.best_epoch + 1 + 3
+    restored = model.evaluate(x[:40], noise, batch_size=16, verbose=0)
+    assert restored == pytest.approx(min(result.curves["val_loss"]), rel=1e-5)
+
+
+def test_the_learning_rate_falls_on_a_plateau() -> None:
+    x, y = make_data()
+    plan = FitPlan(epochs=12, batch_size=16, seed=3, reduce_lr_patience=1, deterministic=False)
+    noise = np.random.default_rng(5).normal(size=(40, 1)).astype("float32")
+    result = fit(make_model(), x, y, plan=plan, validation=(x[:40], noise))
+    rates = result.curves["learning_rate"]
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[-1] < rates[0] / 2
+    assert all(later <= earlier for earlier, later in itertools.pairwise(rates))
+
+
+def test_divergence_is_named_and_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
+    x, y = make_data()
+    model = make_model(optimizer=keras.optimizers.SGD(1e18))
+    with pytest.raises(TrainingDiverged) as raised:
+        fit(model, x, y, plan=PLAN, checkpoint=tmp_path)
+    assert "epoch" in str(raised.value)
+    assert "learning rate" in str(raised.value)
+    if (tmp_path / CHECKPOINT).exists():
+        with np.load(tmp_path / CHECKPOINT) as arrays:
+            assert all(np.isfinite(arrays[n]).all() for n in arrays.files if n.startswith("model/"))
+
+
+def test_a_plan_that_contradicts_itself_is_refused() -> None:
+    x, y = make_data()
+    with pytest.raises(UserError, match="validation"):
+        fit(make_model(), x, y, plan=FitPlan(epochs=1, batch_size=8, seed=0, patience=2))
+    if keras.backend.backend() == "tensorflow":
+        plan = FitPlan(epochs=1, batch_size=8, seed=0, jit_compile=True, deterministic=True)
+        with pytest.raises(UserError, match="XLA"):
+            fit(make_model(), x, y, plan=plan)
+
+
+def interrupt(tmp_path: Path, epochs_done: int) -> None:
+    """Trains to a given epoch and stops as a kill would, leaving the checkpoint."""
+    x, y = make_data()
+
+    class Killed(Exception):
+        pass
+
+    def stop(done: int, _values: Any) -> None:
+        if done == epochs_done:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(make_model(), x, y, plan=PLAN, checkpoint=tmp_path, on_epoch=stop)
+
+
+def test_a_resumed_training_is_an_uninterrupted_one(tmp_path: Path) -> None:
+    x, y = make_data()
+    whole = make_model()
+    uninterrupted = fit(whole, x, y, plan=PLAN)
+    interrupt(tmp_path, 2)
+    resumed = make_model()
+    result = fit(resumed, x, y, plan=PLAN, checkpoint=tmp_path)
+    assert result.resumed_from == 2
+    assert result.curves == uninterrupted.curves
+    assert_same(resumed, whole)
+
+
+@pytest.mark.parametrize("other", ["plan", "data", "model"])
+def test_a_checkpoint_of_something_else_is_not_used(tmp_path: Path, other: str) -> None:
+    interrupt(tmp_path, 2)
+    x, y = make_data()
+    plan = FitPlan(**{**PLAN.__dict__, "seed": 4}) if other == "plan" else PLAN
+    y = y + 1 if other == "data" else y
+    options = {"optimizer": keras.optimizers.Adam(0.02)} if other == "model" else {}
+    result = fit(make_model(**options), x, y, plan=plan, checkpoint=tmp_path)
+    assert result.resumed_from == 0
+
+
+def test_a_damaged_checkpoint_means_from_the_start(tmp_path: Path) -> None:
+    interrupt(tmp_path, 2)
+    path = tmp_path / CHECKPOINT
+    path.write_bytes(path.read_bytes()[:-200])
+    x, y = make_data()
+    assert fit(make_model(), x, y, plan=PLAN, checkpoint=tmp_path).resumed_from == 0
+
+
+CHILD = """
+import json, sys
+from pathlib import Path
+import numpy as np, keras
+from tests.test_training import make_data, make_model, weights_of
+from regrow.engine.training import FitPlan, fit, set_seed
+set_seed(0)
+x, y = make_data()
+plan = FitPlan(60, 16, seed=3, patience=50, reduce_lr_patience=4, checkpoint_every_s=0)
+model = make_model()
+noise = np.random.default_rng(5).normal(size=(40, 1)).astype("float32")
+out = Path(sys.argv[1])
+slow = float(sys.argv[2])
+def on_epoch(done, values):
+    import time
+    print(done, flush=True)
+    time.sleep(slow)
+result = fit(model, x, y, plan=plan, validation=(x[:40], noise), checkpoint=out, on_epoch=on_epoch)
+np.savez(out / "final.npz", *weights_of(model))
+(out / "curves.json").write_text(json.dumps(result.curves))
+"""
+
+
+def child(out: Path, backend: str, slow_s: float) -> subprocess.Popen[str]:
+    out.mkdir(exist_ok=True)
+    root = Path(__file__).resolve().parents[1]
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(out), str(slow_s)],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_killed_processes_end_with_the_same_bits(tmp_path: Path, backend: str) -> None:
+    """Early stopping, plateau, dropout and Adam are all in the middle of something at each kill."""
+    whole = child(tmp_path / "whole", backend, 0)
+    _out, errors = whole.communicate(timeout=240)
+    assert whole.returncode == 0, errors
+    killed = tmp_path / "killed"
+    chance = random.Random(7)
+    for until in (7, 23, 41):
+        process = child(killed, backend, 0.02)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) >= until:
+                break
+        time.sleep(chance.uniform(0, 0.02))
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=20)
+        assert not (killed / "final.npz").exists()
+    last = child(killed, backend, 0)
+    out, errors = last.communicate(timeout=240)
+    assert last.returncode == 0, errors
+    assert int(out.split()[0]) > 41, "the last process must have resumed"
+    with np.load(tmp_path / "whole/final.npz") as one, np.load(killed / "final.npz") as other:
+        for name in one.files:
+            np.testing.assert_array_equal(one[name], other[name])
+    curves = [json.loads((tmp_path / n / "curves.json").read_text()) for n in ("whole", "killed")]
+    assert curves[0] == curves[1]
