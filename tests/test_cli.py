@@ -166,7 +166,7 @@ def test_rollback_needs_an_earlier_champion(trained: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-ERRORS = {
+ERRORS: dict[str, tuple[list[str | Path], str]] = {
     "unknown model": (["run", "air-qualty"], "did you mean air-quality?"),
     "unknown preset": (["run", "air-quality", "--preset", "worst"], "best, book, quick"),
     "unknown setting": (["run", "air-quality", "--set", "seed=1"], "did you mean seeds?"),

@@ -16,8 +16,8 @@ from regrow.engine.drift import (
     compare_profiles,
     kolmogorov_smirnov,
     population_stability_index,
-    profile_table,
 )
+from regrow.engine.profile import profile_table
 
 Generator = np.random.Generator
 

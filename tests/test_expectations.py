@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from regrow.engine.drift import profile_table
 from regrow.engine.errors import DataError, UserError
-from regrow.engine.expectations import Expectation, Reference, check_frame, validate_table
+from regrow.engine.expectations import Expectation, check_frame
+from regrow.engine.profile import profile_table
+from regrow.engine.validation import Reference, validate_table
 
 ROWS = 200
 HOSTILE = (
@@ -404,7 +405,7 @@ def test_profile_of_another_make_is_a_warning(place: Place, profile: dict[str, A
 def test_importing_costs_neither_great_expectations_nor_pandas() -> None:
     code = """
         import sys
-        import regrow.engine.expectations
+        import regrow.engine.expectations, regrow.engine.validation
         heavy = {"great_expectations", "pandas", "numpy", "pyarrow", "jinja2"}
         print(sorted(heavy & {*sys.modules}))
     """
@@ -429,7 +430,8 @@ def test_no_address_is_looked_up_and_nothing_is_printed(place: Place) -> None:
         socket.getaddrinfo = socket.create_connection = refuse
         socket.socket.connect = socket.socket.connect_ex = socket.socket.sendto = refuse
 
-        from regrow.engine.expectations import Expectation, validate_table
+        from regrow.engine.expectations import Expectation
+        from regrow.engine.validation import validate_table
 
         table, out = map(Path, sys.argv[1:])
         between = "expect_column_values_to_be_between"

@@ -1,7 +1,7 @@
-"""Validation: what must hold of a table before anything is trained on it.
+"""Expectations: what must hold of a table before anything is trained on it.
 
 The only file that imports Great Expectations, and only when a table is checked: the import takes
-seconds. Models state their expectations as data; results are kept as JSON and as a page of HTML.
+seconds. Models state their expectations as data.
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ from __future__ import annotations
 import difflib
 import math
 import os
-import shutil
 import string
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from regrow.engine.errors import DataError, UserError
-from regrow.engine.store import write_json
+from regrow.engine.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,69 +52,6 @@ class Expectation:
     def __post_init__(self) -> None:
         if self.severity not in ("error", "warning"):
             raise ValueError(f'severity is "error" or "warning", not {self.severity!r}')
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The champion's training data, to compare with: its version's label and its profile."""
-
-    label: str
-    profile: Mapping[str, Any]
-
-
-def validate_table(
-    table: Path,
-    expectations: Sequence[Expectation],
-    out: Path,
-    *,
-    failures: Path,
-    id_column: str | None = None,
-    reference: Reference | None = None,
-) -> dict[str, Any]:
-    """Checks a Parquet table; writes `validation.json` and `validation.html` into `out`.
-
-    Args:
-        table: the Parquet file.
-        expectations: what must hold.
-        out: where the results go when the table passes; nothing is written there when it fails.
-        failures: the directory of the results when it fails: it outlives the failed run, and
-            replaces the one of an earlier failure.
-        id_column: the column by which a person finds a row again.
-        reference: what to compare distributions with; differences are warnings, never failures.
-
-    Returns:
-        Facts: how many expectations "passed" and "failed", how many "warnings" there are, drift
-        included, and how many "drifted_columns".
-
-    Raises:
-        DataError: no rows, or an expectation failed; says which, how many rows, and examples.
-        UserError: an expectation that Great Expectations does not know, or with wrong arguments.
-    """
-    import pyarrow.parquet as pq
-
-    # A data frame's index kept in the file comes as a column like any other.
-    frame = pq.read_table(table).to_pandas(ignore_metadata=True)
-    if frame.empty:
-        raise DataError(
-            "the cleaned table has no rows; nothing was trained",
-            where=str(table),
-            received=f"0 rows, {len(frame.columns)} columns",
-            expected="at least one row",
-            remedies=["look at the source: is it empty, or are all its rows unusable?"],
-        )
-    checks = check_frame(frame, expectations, id_column=id_column)
-    drift = _compare(frame, reference)
-    result = _summarise(frame, checks, drift, id_column, reference)
-    failed = [check for check in checks if not check["success"] and check["severity"] == "error"]
-    if failed:
-        raise _explain(table, result, failed, _keep_failure(result, failures))
-    _write(result, out)
-    return {
-        "passed": sum(check["success"] for check in checks),
-        "failed": 0,
-        "warnings": len(result["warnings"]),
-        "drifted_columns": len({f["column"] for f in drift if f["level"] == "warning"}),
-    }
 
 
 def check_frame(
@@ -186,7 +120,7 @@ def _build(expectation: Expectation) -> Any:
         raise UserError(
             f"wrong arguments for {expectation.type}",
             where="the model's expectations",
-            received=_shorten(dict(expectation.kwargs), TEXT_CHARACTERS),
+            received=shorten(dict(expectation.kwargs), TEXT_CHARACTERS),
             expected=_explain_arguments(error),
             remedies=["correct the arguments in the model's expectations"],
         ) from error
@@ -223,7 +157,7 @@ def _phrase(built: Any, expectation: Expectation) -> str:
     else:
         plain = {n: f"{v:.12g}" if isinstance(v, float) else v for n, v in values.items()}
         text = string.Template(template).safe_substitute(plain)
-    return _shorten(text, TEXT_CHARACTERS)
+    return shorten(text, TEXT_CHARACTERS)
 
 
 def _record(
@@ -260,7 +194,7 @@ def _find_exception(info: Mapping[str, Any]) -> str | None:
     """The message of an exception inside the expectation; Great Expectations has two layouts."""
     items = [info] if "raised_exception" in info else list(info.values())
     raised = [item for item in items if item["raised_exception"]]
-    return _shorten(raised[0]["exception_message"], TEXT_CHARACTERS) if raised else None
+    return shorten(raised[0]["exception_message"], TEXT_CHARACTERS) if raised else None
 
 
 def _find_mismatch(found: Mapping[str, Any]) -> str | None:
@@ -292,8 +226,8 @@ def _pick_examples(
     examples = []
     for row in rows[:EXAMPLES]:
         values = {name: _plain(frame.at[row, name]) for name in columns}
-        together = ", ".join(f"{name} {_show(value)}" for name, value in values.items())
-        value = values[columns[0]] if len(columns) == 1 else _shorten(together, TEXT_CHARACTERS)
+        together = ", ".join(f"{name} {show(value)}" for name, value in values.items())
+        value = values[columns[0]] if len(columns) == 1 else shorten(together, TEXT_CHARACTERS)
         example = {"row": int(row), "value": value}
         if id_column in frame.columns:
             example["id"] = _plain(frame.at[row, id_column])
@@ -318,138 +252,19 @@ def _plain(value: Any) -> Any:
         return None
     if isinstance(value, float) and math.isfinite(value):
         return value
-    return _shorten(value, VALUE_CHARACTERS)
+    return shorten(value, VALUE_CHARACTERS)
 
 
-def _shorten(value: Any, characters: int) -> str:
+def shorten(value: Any, characters: int) -> str:
+    """A value as text of at most so many characters."""
     text = str(value)
     return text if len(text) <= characters else f"{text[: characters - 1]}…"
 
 
-def _compare(frame: pd.DataFrame, reference: Reference | None) -> list[dict[str, Any]]:
-    if reference is None:
-        return []
-    from regrow.engine.drift import compare_profiles, profile_table
-
-    columns = [name for name in reference.profile if name in frame.columns]
-    try:
-        return compare_profiles(reference.profile, profile_table(frame, columns))
-    except (KeyError, TypeError, ValueError) as error:
-        # Written by another version, perhaps. Drift never stops a run, nor may its absence hide.
-        text = f"the profile of {reference.label} cannot be compared ({error!r})"
-        none = {"column": "", "value": None, "threshold": None}
-        return [{**none, "check": "schema", "level": "warning", "sentence": text}]
-
-
-def _summarise(
-    frame: pd.DataFrame,
-    checks: list[dict[str, Any]],
-    drift: list[dict[str, Any]],
-    id_column: str | None,
-    reference: Reference | None,
-) -> dict[str, Any]:
-    """What `validation.json` holds: the same for the same data, so without times and paths."""
-    failed = [check for check in checks if not check["success"]]
-    return {
-        "success": all(check["severity"] == "warning" for check in failed),
-        "rows": len(frame),
-        "columns": len(frame.columns),
-        "id_column": id_column if id_column in frame.columns else None,
-        "expectations": checks,
-        "drift_against": reference.label if reference else None,
-        "drift": drift,
-        "warnings": [
-            *(_say(check) for check in failed if check["severity"] == "warning"),
-            *(finding["sentence"] for finding in drift if finding["level"] == "warning"),
-        ],
-    }
-
-
-def _explain(
-    table: Path, result: Mapping[str, Any], failed: Sequence[Mapping[str, Any]], kept: str
-) -> DataError:
-    total = len(result["expectations"])
-    lines = []
-    for check in failed:
-        lines += [_say(check), f"  why it must hold: {check['why']}"]
-        lines += [f"  {_show_example(e, result['id_column'])}" for e in check["examples"]]
-    return DataError(
-        f"the data does not meet {len(failed)} of {total} expectations; nothing was trained",
-        where=f"{table}, {result['rows']:,} rows, counted from 0",
-        received="\n".join(lines),
-        expected="all expectations of severity error to be met",
-        remedies=[
-            kept,
-            "mend the data or its source and run again; the champion stays as it is until then",
-            "if the data is right, change the expectation in the model's folder",
-        ],
-    )
-
-
-def _say(check: Mapping[str, Any]) -> str:
-    """What was found against an expectation, in one line."""
-    if check["error"]:
-        return f"{check['expectation']}: could not be checked: {check['error']}"
-    if check["unexpected"] is not None:
-        return f"{check['expectation']}: not so in {_count(check)}"
-    found = _shorten(_show(check["observed"]), TEXT_CHARACTERS)
-    return f"{check['expectation']}: not so; found: {found}"
-
-
-def _count(check: Mapping[str, Any]) -> str:
-    """The rows that do not meet an expectation: "2 of 9,357 rows (0.0214 %)"."""
-    if not check["rows"]:
-        return f"{check['unexpected']:,} values"
-    share = f"{100 * check['unexpected'] / check['rows']:.3g} %"
-    return f"{check['unexpected']:,} of {check['rows']:,} rows ({share})"
-
-
-def _show_example(example: Mapping[str, Any], id_column: str | None) -> str:
-    """An example in words: "-5 in row 3, timestamp 2004-03-10 21:00:00"."""
-    text = _show(example["value"])
-    if "row" in example:
-        text += f" in row {example['row']}"
-    if "id" in example:
-        text += f", {id_column} {_show(example['id'])}"
-    return text
-
-
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
+    """A plain value as a person would write it."""
     if isinstance(value, list):
-        return ", ".join(map(_show, value))
+        return ", ".join(map(show, value))
     if isinstance(value, float):
         return f"{value:.10g}"
     return "missing" if value is None else str(value)
-
-
-def _keep_failure(result: Mapping[str, Any], failures: Path) -> str:
-    """Puts the results in the place of an earlier failure's, whole; says where they are."""
-    writing = failures.with_name(f".{failures.name}.writing")
-    try:
-        shutil.rmtree(writing, ignore_errors=True)  # what a killed run left
-        _write(result, writing / "new")
-        if failures.exists():
-            failures.rename(writing / "old")
-        (writing / "new").rename(failures)
-    except OSError as error:  # a full disk, say: the failed data must be told of all the same
-        return f"the page with all results could not be kept: {error}"
-    finally:
-        shutil.rmtree(writing, ignore_errors=True)
-    return f"look at all results: {failures / 'validation.html'}"
-
-
-def _write(result: Mapping[str, Any], out: Path) -> None:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("regrow.engine"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"count_rows": _count, "show": _show}
-    page = environment.get_template("validation.html.j2").render(result=result)
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "validation.json", result)
-    (out / "validation.html").write_text(page, encoding="utf-8")

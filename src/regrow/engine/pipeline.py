@@ -40,7 +40,7 @@ STAGES: Mapping[Stage, tuple[Stage, ...]] = {
 # The engine's own code that a stage's result depends on, beside the model's.
 ENGINE_CODE: Mapping[Stage, tuple[str, ...]] = {
     "download": ("regrow.engine.sources",),
-    "validate": ("regrow.engine.expectations",),
+    "validate": ("regrow.engine.validation",),
     "publish": ("regrow.engine.publish",),
 }
 
@@ -213,8 +213,8 @@ class Pipeline:
         return self.store.build(self.spec.name, stage, fingerprint, components, make)
 
     def _validate(self, context: StageContext) -> dict[str, Any]:
-        from regrow.engine.expectations import validate_table
         from regrow.engine.publish import find_reference
+        from regrow.engine.validation import validate_table
 
         clean = context.inputs["clean"]
         sample = context.inputs["download"].facts["kind"] == "sample"

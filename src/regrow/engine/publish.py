@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regrow.engine.config import RunRequest, Settings, decisions_path, flatten, registered_name
-from regrow.engine.expectations import Reference
 from regrow.engine.fingerprint import digest_json, library_version
 from regrow.engine.gate import Decision, decide
 from regrow.engine.spec import ModelSpec, StageContext, load
+from regrow.engine.validation import Reference
 
 if TYPE_CHECKING:
     from regrow.engine.registry import Published, Registry, Release
@@ -235,7 +235,7 @@ def _collect(
         data_kind=request.data_kind,
         sources=inputs["download"].facts["sources"],
         data_facts=inputs["clean"].facts,
-        validation=_read_json(context, "validate", "validation.json"),
+        validation=_pick_validation(_read_json(context, "validate", "validation.json")),
         history=_read_json(context, "train", "history.json"),
         evaluation=evaluation,
         evaluation_dir=inputs["evaluate"].path,
@@ -265,6 +265,19 @@ def _collect(
             "platform": platform.platform(),
         },
     )
+
+
+def _pick_validation(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the report shows of validation.json; all of it is on validation.html."""
+    checks = ("success", "expectation", "why", "unexpected", "severity")
+    drift = ("column", "check", "value", "threshold")
+    warnings = [finding for finding in result["drift"] if finding["level"] == "warning"]
+    return {
+        "success": result["success"],
+        "warnings": result["warnings"],
+        "expectations": [{key: check[key] for key in checks} for check in result["expectations"]],
+        **({"drift": [{key: f[key] for key in drift} for f in warnings]} if warnings else {}),
+    }
 
 
 def _read_json(context: StageContext, stage: str, name: str) -> Any:

@@ -152,6 +152,7 @@ class Store:
                     lock.unlink(missing_ok=True)
             except filelock.Timeout:
                 continue  # another run is building it just now
+        shutil.rmtree(self.home / "failures" / f".{model}.writing", ignore_errors=True)
         for lock in self.home.glob(f"locks/{model}-*.lock"):
             try:
                 with filelock.FileLock(lock, timeout=0):

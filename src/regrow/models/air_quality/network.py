@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from regrow.engine.drift import profile_table
 from regrow.engine.inference import answer
+from regrow.engine.profile import profile_table
 from regrow.engine.training import FitPlan, FitResult, fit, set_seed
 from regrow.layers import (
     Calendar,
