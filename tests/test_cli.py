@@ -219,7 +219,7 @@ def spoil(tmp_path: Path, change: str) -> Path:
         ("renamed column", "line 1"),
         ("text in a number", "line 2"),
         ("cut short", "line 15"),
-        ("duplicated hour", "2 of 15"),
+        ("duplicated hour", "2 of 1,501"),
         ("empty", "empty"),
     ],
 )
