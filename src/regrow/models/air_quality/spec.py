@@ -94,7 +94,7 @@ class AirQualityConfig(ModelConfig):
 
 
 QUICK = {
-    "seeds": 2,
+    "seeds": 1,
     "variants": {
         "all-sensors": ALL_SENSORS.model_copy(update={"epochs": 5, "min_steps": 500}).model_dump(),
         "without-s2": WITHOUT_S2.model_copy(update={"epochs": 5, "min_steps": 500}).model_dump(),
