@@ -123,6 +123,14 @@ def test_only_a_better_model_takes_the_champions_place(home: Path) -> None:
     ]
 
 
+def test_the_environment_stays_as_it_was(home: Path) -> None:
+    before = dict(os.environ)
+    publish(home, "a", 2.0)
+    assert {n: v for n, v in os.environ.items() if n.endswith("_URI")} == {
+        n: v for n, v in before.items() if n.endswith("_URI")
+    }
+
+
 def test_what_a_run_shows_in_mlflow(home: Path) -> None:
     registry = open_registry(home)
     published = publish(home, "a", 2.0, registry)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from regrow.engine import phrases, present
+from regrow.engine.pages import open_templates
 from regrow.engine.plots import group_curves, median_curve
 from regrow.engine.report import DATA_KINDS, ReportData, summarise_validation
 
@@ -114,16 +114,8 @@ def escape(value: Any) -> str:
 
 
 def _render(template: str, data: ReportData, **more: Any) -> str:
-    environment = Environment(
-        loader=PackageLoader("regrow.engine"),
-        # Markdown: what is printed passes `escape`, which is HTML's escaping and more.
-        autoescape=False,
-        finalize=escape,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
+    # Markdown: what is printed passes `escape`, which is HTML's escaping and more.
+    environment = open_templates(escape=escape)
     headline = data.evaluation.get("headline")
     tables = [present.build_table(t, headline) for t in data.evaluation.get("tables") or ()]
     text = environment.get_template(template).render(

@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from regrow.engine import phrases, plots, present
 from regrow.engine.chart_style import dark_variant
+from regrow.engine.pages import open_templates
 from regrow.engine.present import Table
 
 PICTURE_TYPES = {
@@ -120,14 +119,7 @@ class Validation:
 
 def write_report(data: ReportData, out: Path) -> Path:
     """Writes the report to `out`, one self-contained HTML file, and returns `out`."""
-    environment = Environment(
-        loader=PackageLoader("regrow.engine"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters["align"] = present.align_table
+    environment = open_templates(align=present.align_table)
     headline = data.evaluation.get("headline")
     page = environment.get_template("report.html.j2").render(
         data=data,

@@ -195,16 +195,9 @@ def _keep_failure(result: Mapping[str, Any], failures: Path) -> str:
 
 
 def _write(result: Mapping[str, Any], out: Path) -> None:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from regrow.engine.pages import open_templates
 
-    environment = Environment(
-        loader=PackageLoader("regrow.engine"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"count_rows": _count, "show": show}
+    environment = open_templates(count_rows=_count, show=show)
     page = environment.get_template("validation.html.j2").render(result=result)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "validation.json", result)
