@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from regrow.engine import fingerprint
+from regrow.engine import fingerprint, pipeline
+from regrow.engine.config import make_request, read_environment
 from regrow.engine.fingerprint import collect, digest_json, digest_source, explain
+from regrow.engine.pipeline import STAGES, Pipeline, Stage
+from regrow.models import get_spec
 
 CODE = '''
 """A module."""
@@ -118,7 +122,57 @@ def test_config_inputs_and_files_count(package: Path, tmp_path: Path) -> None:
     assert collect([], config={}, inputs={}, files=[template])["code"] != first["code"]
 
 
-def test_every_module_of_a_stage_is_really_found() -> None:
-    """On the real package: the training stage's fingerprint covers the training loop."""
-    components = collect(["regrow.engine.pipeline"], config={}, inputs={})
-    assert {"regrow.engine.store", "regrow.engine.sources"} <= components["code"].keys()
+@pytest.fixture
+def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the real package, to edit."""
+    copy = tmp_path / "regrow"
+    shutil.copytree(fingerprint.PACKAGE_DIR, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    for module in (fingerprint, pipeline):
+        monkeypatch.setattr(module, "PACKAGE_DIR", copy)
+    return copy
+
+
+def fingerprints(home: Path) -> dict[str, str]:
+    """Of every stage of air-quality, with inputs that do not change."""
+    spec = get_spec("air-quality")
+    settings = read_environment({"REGROW_HOME": str(home)})
+    asked = Pipeline(spec, make_request(spec, data="sample"), settings)
+    digests: dict[Stage, str] = dict.fromkeys(STAGES, "digest")
+    return {s: digest_json(asked.components(s, digests, sample=True)) for s in STAGES}
+
+
+@pytest.mark.parametrize(
+    ("edited", "touched"),
+    [
+        ("models/air_quality/evaluate.py", {"evaluate"}),
+        ("models/air_quality/network.py", {"train"}),
+        ("models/air_quality/reader.py", {"clean", "validate"}),
+        ("models/air_quality/spec.py", set()),
+        ("engine/training.py", {"train"}),
+        ("engine/download.py", {"download"}),
+        ("engine/gate.py", {"publish"}),
+        ("cli/app.py", set()),
+    ],
+)
+def test_an_edit_of_the_real_code_touches_the_stages_behind_it(
+    real: Path, tmp_path: Path, edited: str, touched: set[str]
+) -> None:
+    before = fingerprints(tmp_path)
+    path = real / edited
+    path.write_text(path.read_text() + "\n# a comment\n")
+    assert fingerprints(tmp_path) == before
+    path.write_text(path.read_text() + "\nEDITED = True\n")
+    after = fingerprints(tmp_path)
+    assert {stage for stage in STAGES if after[stage] != before[stage]} == touched
+
+
+def test_a_library_of_the_real_code_touches_the_stages_that_use_it(
+    real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = fingerprints(tmp_path)
+    version = fingerprint.library_version
+    monkeypatch.setattr(
+        fingerprint, "library_version", lambda name: "9" if name == "sklearn" else version(name)
+    )
+    after = fingerprints(tmp_path)
+    assert {stage for stage in STAGES if after[stage] != before[stage]} == {"evaluate"}

@@ -35,6 +35,7 @@ PREDICT_EXAMPLES = (
 ROLLBACK_EXAMPLES = (
     "Examples: [bold]regrow rollback air-quality[/]   [bold]regrow rollback air-quality 3[/]"
 )
+MAX_WARNINGS = 5
 # Set before the libraries are imported, and only where the user has not chosen otherwise.
 QUIET_ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
@@ -219,5 +220,9 @@ def _print_summary(summary: dict[str, Any]) -> None:
     for table in summary["tables"]:
         console.print()
         print_table(table["title"], table["columns"], table["rows"])
+    if summary["warnings"]:
+        console.print(f"\n[yellow]{len(summary['warnings'])} warnings about the data:[/]")
+        for warning in summary["warnings"][:MAX_WARNINGS]:
+            console.print(f"  {warning}", markup=False, soft_wrap=True)
     console.print(f"\n{summary['decision']['reason']}", markup=False, soft_wrap=True)
     console.print(f"report: {summary['report']}", markup=False, soft_wrap=True)

@@ -114,6 +114,7 @@ def publish(request: PublishRequest) -> dict[str, Any]:
         "headline": evaluation["headline"],
         "metrics": evaluation["metrics"],
         "tables": evaluation["tables"],
+        "warnings": _read_json(context, "validate", "validation.json")["warnings"],
         "report": str(report),
         "report_url": report.as_uri(),
         "mlflow_url": published.run_url,
