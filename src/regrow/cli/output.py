@@ -69,9 +69,15 @@ def progress_bars() -> Iterator[None]:
     )
     with Progress(*columns, console=errors, transient=True) as bars:
         known: dict[str, Any] = {}
+        endless: set[str] = set()
 
         def report(what: str, done: int, total: int) -> None:
             if what not in known:
+                # What has no known end is over when something else begins.
+                for other in [name for name in known if name in endless]:
+                    bars.remove_task(known.pop(other))
+                if not total:
+                    endless.add(what)
                 known[what] = bars.add_task(what, total=total or None)
             bars.update(known[what], completed=done, total=total or None)
             if total and done >= total:

@@ -142,6 +142,10 @@ class Pipeline:
             roots, config=config, inputs=inputs, files=files, backend=self.settings.backend
         )
 
+    @property
+    def _may_fall_back(self) -> bool:
+        return self.request.data == "real-or-sample" and not self.request.sources
+
     def _source_version(self, name: str, sample: bool) -> str:
         declared = sources.load_sources(self.settings.data_dir / "sources.toml")
         return sources.source_version(
@@ -157,7 +161,7 @@ class Pipeline:
         try:
             return self._fetch(progress, sample=False)
         except SourceError:
-            if self.request.data != "real-or-sample" or self.request.sources:
+            if not self._may_fall_back:
                 raise
             return self._fetch(progress, sample=True)
 
@@ -176,6 +180,8 @@ class Pipeline:
                     sample=sample,
                     data_dir=self.settings.data_dir,
                     progress=progress,
+                    # With the sample to fall back to, nobody waits for a network that is not there.
+                    retries=sources.Retries(attempts=1 if self._may_fall_back else 4),
                 )
                 for name in self.spec.sources
             ]

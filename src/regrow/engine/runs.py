@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from regrow.engine.config import RunRequest
 from regrow.engine.pipeline import STAGES, Pipeline, Stage, StageRef
+from regrow.engine.progress import report
 from regrow.engine.store import write_json
 
 RunOne = Callable[[Stage, Mapping[Stage, StageRef]], StageRef]
@@ -54,10 +55,12 @@ def run_stages(pipeline: Pipeline, run_one: RunOne) -> dict[Stage, StageRef]:
     path = _directory(pipeline.settings.home, pipeline.spec.name) / f"{record.run_id}.json"
     pipeline.store.sweep(pipeline.spec.name)
     try:
-        for stage, needs in STAGES.items():
+        for number, (stage, needs) in enumerate(STAGES.items()):
+            report("stages", number, len(STAGES))
             record.stage = stage
             write_json(path, record.model_dump(mode="json"))
             record.stages[stage] = run_one(stage, {name: record.stages[name] for name in needs})
+        report("stages", len(STAGES), len(STAGES))
         record.state = "completed"
     except BaseException as error:
         record.state = "failed"
