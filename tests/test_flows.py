@@ -83,8 +83,6 @@ def test_a_second_run_shows_cached() -> None:
     state = run_flow(data="sample")
     _flow_run, task_runs = find_runs(state)
     assert [(run.name, run.state_name) for run in task_runs] == [(s, "Cached") for s in STAGES]
-    refs = state.result()
-    assert sum(ref.seconds for ref in refs.values()) < 4
 
 
 def test_bad_data_is_not_tried_again_and_the_failure_says_how_to_go_on(tmp_path: Path) -> None:
