@@ -24,7 +24,7 @@ COMMAND = (
     *(sys.executable, "-m", "regrow.cli", "run", "air-quality"),
     *("--sample", "--preset", "quick", "--no-prefect", "--json"),
 )
-DEADLINE_S = 180
+DEADLINE_S = 600
 
 
 def environment(home: Path) -> dict[str, str]:
