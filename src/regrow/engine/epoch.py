@@ -51,9 +51,7 @@ class Epochs:
         self.model = model
         self.batch_size = batch_size
         maker = _find_maker()
-        # One batch through Keras's own door builds the loss, the metrics and the optimizer.
-        model.test_on_batch(*_take(data, np.arange(min(batch_size, _rows(data)))))
-        model.optimizer.build(model.trainable_variables)
+        _build(model, _take(data, slice(batch_size)))
         self._train = maker(model, data, True, jit_compile)
         self._test = None if validation is None else maker(model, validation, False, jit_compile)
         self._validation_rows = 0 if validation is None else _rows(validation)
@@ -77,6 +75,16 @@ class Epochs:
         if whole < len(order):
             step_through(order[np.newaxis, whole:])
         return {name: float(value) for name, value in _flat(self.model.get_metrics_result())}
+
+
+def _build(model: keras.Model, batch: Any) -> None:
+    """Builds the loss, the metrics and the optimizer through Keras's own door: one test batch."""
+    before = [(variable, keras.ops.copy(variable.value)) for variable in model.variables]
+    model.test_on_batch(*batch)
+    model.optimizer.build(model.trainable_variables)
+    # Some layers draw random numbers even then (LSTM with dropout); a plain fit would not have.
+    for variable, value in before:
+        variable.assign(value)
 
 
 def _find_maker() -> Callable[[Any, Any, bool, bool], Batches]:

@@ -207,6 +207,8 @@ class _Run:
         self.result.best_epoch = int(np.argmin(curve))
 
     def end(self) -> None:
+        # In the order of `model.fit`: averaged weights (use_ema) first, then the best ones.
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
         for callback in self.callbacks:
             callback.on_train_end()
 
