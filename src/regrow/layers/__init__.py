@@ -3,6 +3,7 @@
 Importing this package registers them, so that saved models load with `safe_mode` on.
 """
 
+from regrow.layers.euclidean_distance import EuclideanDistance
 from regrow.layers.squared import Squared
 from regrow.layers.tabular import (
     Calendar,
@@ -14,6 +15,7 @@ from regrow.layers.tabular import (
 
 __all__ = [
     "Calendar",
+    "EuclideanDistance",
     "FillMissing",
     "Logarithm",
     "OrthogonalPolynomial",
