@@ -4,6 +4,7 @@ Importing this package registers them, so that saved models load with `safe_mode
 """
 
 from regrow.layers.euclidean_distance import EuclideanDistance
+from regrow.layers.spatial_softmax import SpatialSoftmax
 from regrow.layers.squared import Squared
 from regrow.layers.tabular import (
     Calendar,
@@ -20,5 +21,6 @@ __all__ = [
     "Logarithm",
     "OrthogonalPolynomial",
     "SelectColumns",
+    "SpatialSoftmax",
     "Squared",
 ]

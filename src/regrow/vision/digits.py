@@ -7,7 +7,6 @@ import hashlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,6 +15,8 @@ from regrow.engine.errors import DataError
 from regrow.engine.expectations import Expectation
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from regrow.engine.spec import StageContext
 
 FILE = "digits.csv.gz"
@@ -58,16 +59,11 @@ def clean(ctx: StageContext) -> dict[str, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    source = ctx.inputs["download"].file(FILE)
-    origin = str(ctx.inputs["download"].facts["sources"][0]["origin"])
-    rows = np.array(list(_read_lines(source, origin)), dtype="uint8").reshape(-1, SIDE * SIDE + 1)
-    if not len(rows):
-        raise DataError("the file holds no digits", where=origin, received="0 lines")
-    pixels, labels = rows[:, :-1], rows[:, -1]
-    digests = [hashlib.sha256(digit.tobytes()).hexdigest() for digit in pixels]
+    pixels, labels = read_source(ctx)
+    digests = [digest_picture(digit) for digit in pixels]
     splits = [choose_split(digest) for digest in digests]
     columns = {
-        "digit_id": pa.array(np.arange(len(rows), dtype="int32")),
+        "digit_id": pa.array(np.arange(len(labels), dtype="int32")),
         "label": pa.array(labels.astype("int8")),
         "split": pa.array(splits),
         "digest": pa.array(digests),
@@ -76,12 +72,31 @@ def clean(ctx: StageContext) -> dict[str, Any]:
         "pixels": pa.FixedSizeListArray.from_arrays(pixels.ravel(), SIDE * SIDE),
     }
     pq.write_table(pa.table(columns), ctx.out / "table.parquet", compression="zstd")
-    ctx.progress("clean digits", len(rows), len(rows))
+    ctx.progress("clean digits", len(labels), len(labels))
     return {
-        "rows": len(rows),
+        "rows": len(labels),
         "columns": len(columns),
         **{f"{name}_digits": splits.count(name) for name in ("train", "validation", "test")},
     }
+
+
+def read_source(ctx: StageContext) -> tuple[Array, Array]:
+    """The downloaded file's pixels (digits, 64) and labels (digits,), uint8.
+
+    Raises:
+        DataError: the file is not as the source has it.
+    """
+    origin = str(ctx.inputs["download"].facts["sources"][0]["origin"])
+    lines = list(_read_lines(ctx.inputs["download"].file(FILE), origin))
+    if not lines:
+        raise DataError("the file holds no digits", where=origin, received="0 lines")
+    rows = np.array(lines, dtype="uint8")
+    return rows[:, :-1], rows[:, -1]
+
+
+def digest_picture(pixels: Array) -> str:
+    """The SHA-256 of a picture's pixels, in hexadecimal."""
+    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
 def choose_split(digest: str) -> Split:

@@ -46,6 +46,7 @@ def draw_grid(
         for r, row in enumerate(panels):
             for c, axes in enumerate(row):
                 axes.grid(visible=False)
+                axes.spines[:].set_visible(False)
                 axes.set(xticks=[], yticks=[])
                 if c >= len(pictures[r]):
                     axes.set_visible(False)
@@ -69,24 +70,19 @@ def draw_grid(
 
 
 def draw_map(vectors: Array, labels: Array, out: Path) -> Path:
-    """Vectors (n, features) on their two main axes (PCA), each as its label's digit."""
+    """Vectors (n, features) on their two main axes (PCA), each drawn as its label."""
     from sklearn.decomposition import PCA
 
     points = vectors if vectors.shape[1] == 2 else PCA(2, random_state=0).fit_transform(vectors)
-    classes = np.unique(labels)
+    classes = list(np.unique(labels))
 
     def paint(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()
-        for n, label in enumerate(classes):
-            at = points[labels == label]
-            axes.scatter(
-                at[:, 0],
-                at[:, 1],
-                s=34,
-                marker=f"${label}$",
-                color=theme.series[n % len(theme.series)],
-                linewidths=0,
-            )
+        axes.plot(*points.T, ls="")  # only sets the axes' limits; text does not
+        for point, label in zip(points, labels, strict=True):
+            colour = theme.series[classes.index(label) % len(theme.series)]
+            x, y = map(float, point)
+            axes.text(x, y, str(label), color=colour, fontsize=8, ha="center", va="center")
         axes.set(xticks=[], yticks=[])
         axes.grid(visible=False)
 

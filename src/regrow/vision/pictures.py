@@ -66,7 +66,8 @@ def to_digit(grey: Array) -> Array:
         square[top : top + height, left : left + width] = ink
         resized = Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.BOX)
         ink = np.asarray(resized)
-    return (ink * INK_MAX)[..., np.newaxis].astype("float32")
+    digit: Array = (ink * INK_MAX)[..., np.newaxis].astype("float32")
+    return digit
 
 
 def to_ink(grey: Array) -> Array:
@@ -79,7 +80,8 @@ def to_ink(grey: Array) -> Array:
 def _scale_deep(values: Array) -> Array:
     """Pictures of 16 or 32 bits, or of floats, to 0..1."""
     top: Any = 1.0 if values.max(initial=0) <= 1 else 65535.0
-    return np.clip(values / top, 0, 1).astype("float32")
+    scaled: Array = np.clip(values / top, 0, 1).astype("float32")
+    return scaled
 
 
 def _refuse(path: Path, received: str) -> DataError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from regrow.engine.chart_style import Theme, draw
 from regrow.engine.inference import answer
@@ -243,6 +244,7 @@ def _draw_roc(pairs: Pairs, scores: dict[str, Array], out: Path) -> None:
             wrong, right, _thresholds = roc_curve(pairs.same[:, 0], values)
             axes.plot(np.maximum(wrong, floor), right, color=theme.series[n], lw=1.6, label=name)
         axes.set(xscale="log", xlim=(floor, 1), ylim=(0, 1.02))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _position: f"{share:.6g}"))
         axes.set_xlabel("different digits accepted")
         axes.set_ylabel("same digits accepted")
         axes.legend(loc="lower right")
@@ -277,7 +279,16 @@ def _draw_neighbours(
 def _draw_mistakes(test: Digits, pairs: Pairs, found: dict[str, Array], figures: Path) -> bool:
     similarity, same = found["similarity"], pairs.same[:, 0]
     error = np.abs(similarity - same)
-    worst = [n for n in np.argsort(-error)[:MISTAKES] if error[n] > 0.5]
+    worst: list[int] = []
+    seen: set[int] = set()
+    for n in np.argsort(-error, kind="stable"):
+        if error[n] <= 0.5 or len(worst) == MISTAKES:
+            break
+        # A digit that is always mistaken would fill the figure.
+        members_now = {int(pairs.first[n]), int(pairs.second[n])}
+        if not members_now <= seen:
+            worst.append(int(n))
+            seen |= members_now
     if not worst:
         return False
     members = (pairs.first[worst], pairs.second[worst])
