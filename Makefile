@@ -12,7 +12,7 @@ export GX_ANALYTICS_ENABLED ?= false
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help setup run test check format bench ui lock clean
+.PHONY: help setup run test test-backends torch check format bench ui lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,11 +32,26 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-run: $(STAMP) ## Train air-quality end to end; on the shipped sample if the real data is out of reach
-	@$(BIN)/regrow run air-quality --or-sample
+MODEL ?= air-quality
+run: $(STAMP) ## Train a model end to end: make run MODEL=image-similarity (default: air-quality)
+	@$(BIN)/regrow run $(MODEL) --or-sample
+
+torch: $(STAMP) ## Add PyTorch as a third backend: on Linux the build without NVIDIA libraries
+	@$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[torch]' || \
+	  { echo "PyTorch's build for CPUs is on its own package index, which its install page names:"; \
+	    echo "add that with PIP_EXTRA_INDEX_URL, then make torch again"; exit 2; }
 
 test: $(STAMP) ## Run the tests (TensorFlow backend)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Each of the two in processes of its own, as the backend is chosen once for a process.
+LAYERS := tests/test_layers.py tests/test_local_response_normalization.py
+test-backends: $(STAMP) ## Run the tests of layers on JAX and PyTorch, and ten steps of each model on all
+	@for backend in jax torch; do \
+	  $(BIN)/python -c "import $$backend" 2>/dev/null || { echo "$$backend is not there: make $$backend"; exit 2; }; \
+	  KERAS_BACKEND=$$backend $(BIN)/python -m pytest $(LAYERS) -q || exit 1; \
+	done
+	@$(BIN)/python -m pytest tests/test_backends.py
 
 check: $(STAMP) ## Lint, types, import contracts
 	@$(BIN)/ruff check .
@@ -51,7 +66,8 @@ format: $(STAMP) ## Format the code
 bench: $(STAMP) ## Measure speed and quality; see benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/training_speed.py
 	@KERAS_BACKEND=jax $(BIN)/python benchmarks/training_speed.py
-	@$(BIN)/python benchmarks/air_quality_quality.py
+	@$(BIN)/python benchmarks/model_quality.py air-quality air-quality:book \
+	  image-similarity digit-localisation stacked-autoencoder
 
 ui: $(STAMP) ## Serve Prefect (port 4200) and MLflow (port 5000) on this machine only
 	@home="$${REGROW_HOME:-$$PWD/.regrow}"; mkdir -p "$$home"; \

@@ -583,7 +583,7 @@ sha256 = "{digest}"
         ('file = "readings.csv"', 'file = "../readings.csv"', "leaves the folder"),
         ('file = "readings.csv"', 'file = "/readings.csv"', "absolute path"),
         ('urls = ["https', 'urls = ["ftp', "plain.urls.0"),
-        ("urls = ", "# ", "needs urls or a mirror"),
+        ("urls = ", "# ", "needs urls, a mirror or a package"),
         ("0" * 64, "0" * 63, "plain.sha256"),
         ("[readings.plain]", "[readings.archive]", "archive.members: Field required"),
         ("[readings]", "[Air_Quality]", "name"),

@@ -1,4 +1,4 @@
-"""Answers of a model for arrays in memory, and the example that is kept with every release."""
+"""Models from files, their answers for arrays in memory, and the example kept with a release."""
 
 from __future__ import annotations
 
@@ -8,7 +8,45 @@ from typing import Any
 import keras
 import numpy as np
 
+import regrow.layers  # noqa: F401 - registers our layers
+from regrow.engine.errors import DataError
+
 BATCH_ROWS = 8192
+
+
+def load_model(path: Path) -> keras.Model:
+    """Loads a `.keras` file to answer with; code in it is refused, not run.
+
+    Raises:
+        DataError: the file holds code (a Lambda layer), an unknown class, or no model.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise explain_unloadable(error, str(path)) from error
+
+
+def explain_unloadable(error: Exception, where: str) -> DataError:
+    """A clear message for what Keras says of a file that it does not load."""
+    first = next(iter(str(error).splitlines()), "")
+    if "Lambda" in str(error) or "unsafe_deserialization" in str(error):
+        return DataError(
+            "the model holds code of its own, which is not run",
+            where=where,
+            received="a Lambda layer",
+            expected="layers that are classes, registered with Keras",
+            remedies=[
+                "write the function as a layer of its own, like those in src/regrow/layers, and "
+                "save the model again"
+            ],
+        )
+    return DataError(
+        "the model cannot be loaded",
+        where=where,
+        received=f"{type(error).__name__}: {first[:200]}",
+        expected="a whole .keras file of Keras 3 whose layers are known here",
+        remedies=["train it again: regrow run", "import the module that defines its layers"],
+    )
 
 
 def answer(model: keras.Model, x: Any, *, batch_rows: int = BATCH_ROWS) -> Any:

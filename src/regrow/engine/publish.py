@@ -65,6 +65,7 @@ def open_registry(spec: ModelSpec, settings: Settings, *, sample: bool) -> Regis
         name,
         home=settings.home,
         decisions=decisions_path(settings.home, name),
+        modules=[spec.gate.score.partition(":")[0], spec.predict.partition(":")[0]],
     )
 
 
@@ -131,14 +132,12 @@ def _judge(
     trouble: str | None,
 ) -> Decision:
     """Scores challenger and champion on the current test data, by the model's own evaluator."""
-    import keras
-
-    import regrow.layers  # noqa: F401 - registers our layers
+    from regrow.engine.inference import load_model
 
     spec, context = request.spec, request.context
     score = load(spec.gate.score)
     table = context.inputs["clean"].file("table.parquet")
-    challenger = keras.saving.load_model(context.inputs["train"].file("model.keras"))
+    challenger = load_model(context.inputs["train"].file("model.keras"))
     old = None
     if champion is not None:
         try:

@@ -8,6 +8,7 @@ Releasing again under the same key goes on where it stopped.
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import math
@@ -94,7 +95,15 @@ class Registry:
         decisions: the append-only log.
     """
 
-    def __init__(self, tracking_uri: str, name: str, *, home: Path, decisions: Path) -> None:
+    def __init__(
+        self,
+        tracking_uri: str,
+        name: str,
+        *,
+        home: Path,
+        decisions: Path,
+        modules: Sequence[str] = (),
+    ) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("DO_NOT_TRACK", "1")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -109,6 +118,7 @@ class Registry:
         self.tracking_uri = tracking_uri
         self.home = home
         self.decisions = decisions
+        self.modules = modules
         with _environment_kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
             mlflow.set_tracking_uri(tracking_uri)
             mlflow.set_registry_uri(tracking_uri)
@@ -138,13 +148,27 @@ class Registry:
         return self._by_alias(CHAMPION)
 
     def load(self, version: int) -> Any:
-        """The Keras model of a version; layers of ours are known, code in the file is refused."""
+        """The Keras model of a version.
+
+        Raises:
+            DataError: its file holds code, or layers that are not known.
+        """
         import mlflow
 
-        import regrow.layers  # noqa: F401 - registers our layers
+        from regrow.engine.inference import explain_unloadable
 
+        self._import_layers()
         uri = f"models:/{self.name}/{version}"
-        return mlflow.keras.load_model(uri, load_model_kwargs={"safe_mode": True, "compile": False})
+        options = {"safe_mode": True, "compile": False}
+        try:
+            return mlflow.keras.load_model(uri, load_model_kwargs=options)
+        except (ValueError, TypeError, KeyError) as error:
+            raise explain_unloadable(error, uri) from error
+
+    def _import_layers(self) -> None:
+        """A model's own layers are registered with Keras when its module is imported."""
+        for module in self.modules:
+            importlib.import_module(module)
 
     def find(self, version: int | None) -> Any:
         """A version, or the champion for None.
@@ -269,14 +293,13 @@ class Registry:
         )
 
     def _register(self, release: Release) -> Any:
-        import keras
         import mlflow
         from mlflow.models import infer_signature
 
-        import regrow.layers  # noqa: F401 - registers our layers
-        from regrow.engine.inference import load_example
+        from regrow.engine.inference import load_example, load_model
 
-        model = keras.saving.load_model(release.model, safe_mode=True, compile=False)
+        self._import_layers()
+        model = load_model(release.model)
         signature = infer_signature(*load_example(release.example))
         experiment = self._experiment()
         with mlflow.start_run(

@@ -39,6 +39,8 @@ def run_trainings(
     """
     import keras
 
+    from regrow.engine.inference import load_model
+
     runs = ctx.out / "runs"
     runs.mkdir()
     history = []
@@ -65,7 +67,7 @@ def run_trainings(
     (ctx.out / "model.keras").write_bytes(chosen.read_bytes())
     write_json(ctx.out / "history.json", history)
     return {
-        "parameters": keras.saving.load_model(chosen, compile=False).count_params(),
+        "parameters": load_model(chosen).count_params(),
         "published_run": best["run"],
         "runs": len(history),
         "seconds": round(sum(run["seconds"] for run in history), 2),
@@ -74,13 +76,10 @@ def run_trainings(
 
 def load_runs(train: Path, group: str) -> dict[str, keras.Model]:
     """The trained models of one group, by "seed-N", from a train stage's folder."""
-    import keras
+    from regrow.engine.inference import load_model
 
     paths = sorted(
         (train / "runs").glob(f"{group}-seed-*.keras"),
         key=lambda path: int(path.stem.rpartition("-")[2]),
     )
-    return {
-        path.stem.removeprefix(f"{group}-"): keras.saving.load_model(path, compile=False)
-        for path in paths
-    }
+    return {path.stem.removeprefix(f"{group}-"): load_model(path) for path in paths}

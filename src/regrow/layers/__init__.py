@@ -4,6 +4,8 @@ Importing this package registers them, so that saved models load with `safe_mode
 """
 
 from regrow.layers.euclidean_distance import EuclideanDistance
+from regrow.layers.local_response_normalization import LocalResponseNormalization
+from regrow.layers.run_layer import run_layer
 from regrow.layers.spatial_softmax import SpatialSoftmax
 from regrow.layers.squared import Squared
 from regrow.layers.tabular import (
@@ -18,9 +20,11 @@ __all__ = [
     "Calendar",
     "EuclideanDistance",
     "FillMissing",
+    "LocalResponseNormalization",
     "Logarithm",
     "OrthogonalPolynomial",
     "SelectColumns",
     "SpatialSoftmax",
     "Squared",
+    "run_layer",
 ]

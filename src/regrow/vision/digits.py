@@ -161,8 +161,9 @@ def _parse(line: bytes, where: str) -> list[int]:
         raise _refuse(where, repr(line[:60])) from None
     if len(values) != SIDE * SIDE + 1:
         raise _refuse(where, f"{len(values)} values")
-    if not all(0 <= value <= INK_MAX for value in values[:-1]):
-        raise _refuse(where, f"a pixel of {max(values[:-1], key=abs)}")
+    for value in values[:-1]:
+        if not 0 <= value <= INK_MAX:
+            raise _refuse(where, f"a pixel of {value}")
     if not 0 <= values[-1] < CLASSES:
         raise _refuse(where, f"the digit {values[-1]}")
     return values

@@ -6,11 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
-import regrow.layers  # noqa: F401 - registers the layers of saved models
-from regrow.engine.inference import answer
+from regrow.engine.inference import answer, load_model
 from regrow.engine.plots import plot_bars, plot_over_time, plot_residuals, plot_scatter
 from regrow.engine.trainings import load_runs
 from regrow.models.air_quality.columns import FEATURES, INPUTS
@@ -45,7 +43,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
         "all-sensors": _measure_baselines(training, test, with_s2=True, progress=ctx.progress),
         "without-s2": _measure_baselines(training, test, with_s2=False, progress=ctx.progress),
     }
-    published = keras.saving.load_model(ctx.inputs["train"].file("model.keras"))
+    published = load_model(ctx.inputs["train"].file("model.keras"))
     predicted = answer(published, test.x)[:, 0]
     actual = test.y[:, 0]
     frame = pd.DataFrame({"timestamp": test.time, "actual": actual, "predicted": predicted})
@@ -158,7 +156,7 @@ def _book_table(ctx: StageContext, table: Path) -> dict[str, Any]:
     lines = []
     for run in history:
         path = ctx.inputs["train"].path / "runs" / f"{run['run'].replace('/', '-')}.keras"
-        predicted = answer(keras.saving.load_model(path), test.x)
+        predicted = answer(load_model(path), test.x)
         scaled = float(np.mean((predicted - test.y) ** 2) / rows.y.std() ** 2)
         lines.append([run["run"], run["val_loss"], scaled])
     return {

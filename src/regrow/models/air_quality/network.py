@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from regrow.engine.inference import answer, save_example
+from regrow.engine.inference import answer, load_model, save_example
 from regrow.engine.profile import profile_table
 from regrow.engine.training import FitPlan, FitResult, fit, set_seed
 from regrow.engine.trainings import run_trainings
@@ -59,7 +59,7 @@ def train(ctx: StageContext) -> dict[str, Any]:
             for seed in range(config.seeds)
         },
     )
-    model = keras.saving.load_model(ctx.out / "model.keras")
+    model = load_model(ctx.out / "model.keras")
     examples = training.x[np.linspace(0, len(training) - 1, EXAMPLE_ROWS).astype(int)]
     save_example(ctx.out / "example.npz", model, examples)
     (ctx.out / "profile.json").write_text(json.dumps(_profile(training)))

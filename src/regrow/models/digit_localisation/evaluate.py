@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
-from regrow.engine.inference import answer
+from regrow.engine.inference import answer, load_model
 from regrow.engine.plots import plot_bars
 from regrow.engine.store import write_json
 from regrow.engine.trainings import load_runs
@@ -43,7 +42,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
         found = answer(model, test.pixels)
         runs.append(measure(test, found["digit"].argmax(axis=1), found["box"]))
     baselines = _measure_baselines(training, test, ctx.progress)
-    published = keras.saving.load_model(ctx.inputs["train"].file("model.keras"), compile=False)
+    published = load_model(ctx.inputs["train"].file("model.keras"))
     found = answer(published, test.pixels)
     frame = pd.DataFrame({"scene_id": test.scene_id, "label": test.labels})
     frame["digit"] = found["digit"].argmax(axis=1)
@@ -138,8 +137,8 @@ def _table(
         "title": "Test scenes",
         "caption": (
             f"{scenes:,} scenes of digits that training never saw. Found: the digit is right and "
-            f"its box overlaps the true one by {FOUND_IOU:.0%} or more; ± is the spread over seeds. "
-            "The simple ways see 64 principal components."
+            f"its box overlaps the true one by {FOUND_IOU:.0%} or more; ± is the spread over "
+            "seeds. The simple ways see 64 principal components."
         ),
         "columns": ["model", *heads],
         "rows": rows,

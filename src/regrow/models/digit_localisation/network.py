@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from regrow.engine.inference import save_example
+from regrow.engine.inference import load_model, save_example
 from regrow.engine.training import FitPlan, fit, set_seed
 from regrow.engine.trainings import run_trainings
 from regrow.layers import SpatialSoftmax
@@ -41,7 +41,7 @@ def train(ctx: StageContext) -> dict[str, Any]:
             for seed in range(config.seeds)
         },
     )
-    model = keras.saving.load_model(ctx.out / "model.keras")
+    model = load_model(ctx.out / "model.keras")
     save_example(ctx.out / "example.npz", model, validation.pixels[:EXAMPLE_SCENES])
     (ctx.out / "profile.json").write_text(json.dumps(profile_scenes(table)))
     return {**facts, "training_scenes": len(training.labels)}

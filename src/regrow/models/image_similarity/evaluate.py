@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from regrow.engine.chart_style import Theme, draw
-from regrow.engine.inference import answer
+from regrow.engine.inference import answer, load_model
 from regrow.engine.plots import plot_bars
 from regrow.engine.store import write_json
 from regrow.engine.trainings import load_runs
@@ -49,7 +49,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     ctx.progress("baselines", 0, 1)
     baselines = _measure_baselines(training, validation, test, pairs)
     ctx.progress("baselines", 1, 1)
-    published = keras.saving.load_model(ctx.inputs["train"].file("model.keras"))
+    published = load_model(ctx.inputs["train"].file("model.keras"))
     found = {k: v[:, 0] for k, v in answer(published, pairs.take(test.pixels)).items()}
     frame = pd.DataFrame(
         {

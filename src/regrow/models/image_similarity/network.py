@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from regrow.engine.inference import answer, save_example
+from regrow.engine.inference import answer, load_model, save_example
 from regrow.engine.training import FitPlan, fit, set_seed
 from regrow.engine.trainings import run_trainings
 from regrow.layers import EuclideanDistance
@@ -49,7 +49,7 @@ def train(ctx: StageContext) -> dict[str, Any]:
             for seed in range(config.seeds)
         },
     )
-    model = keras.saving.load_model(ctx.out / "model.keras")
+    model = load_model(ctx.out / "model.keras")
     examples = make_pairs(validation, EXAMPLE_PAIRS, VALIDATION_SEED).take(validation.pixels)
     save_example(ctx.out / "example.npz", model, examples)
     (ctx.out / "profile.json").write_text(json.dumps(profile_digits(table)))

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from regrow.engine.chart_style import Theme, draw
-from regrow.engine.inference import answer
+from regrow.engine.inference import answer, load_model
 from regrow.engine.plots import plot_bars
 from regrow.engine.store import write_json
 from regrow.engine.trainings import load_runs
@@ -48,7 +48,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     }
     baselines = {name: _measure(coder, training, test) for name, coder in coders.items()}
     baselines["all 64 pixels"] = {"probe": _probe(scale(training), training, scale(test), test)}
-    published = keras.saving.load_model(train.file("model.keras"))
+    published = load_model(train.file("model.keras"))
     code, restored = _code(published)(test)
     frame = pd.DataFrame({"digit_id": test.digit_id, "label": test.labels})
     frame["mse"] = (((restored - test.pixels) / INK_MAX) ** 2).mean(axis=(1, 2, 3))

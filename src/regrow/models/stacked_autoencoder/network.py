@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from regrow.engine.inference import answer, save_example
+from regrow.engine.inference import answer, load_model, save_example
 from regrow.engine.training import FitPlan, FitResult, fit, set_seed
 from regrow.engine.trainings import run_trainings
 from regrow.vision.digits import INK_MAX, SIDE, Array, Digits, profile_digits, read_digits
@@ -44,7 +44,7 @@ def train(ctx: StageContext) -> dict[str, Any]:
             for seed in range(config.seeds)
         },
     )
-    model = keras.saving.load_model(ctx.out / "model.keras")
+    model = load_model(ctx.out / "model.keras")
     save_example(ctx.out / "example.npz", model, validation.pixels[:EXAMPLE_DIGITS])
     (ctx.out / "profile.json").write_text(json.dumps(profile_digits(table)))
     return {**facts, "training_digits": len(training)}

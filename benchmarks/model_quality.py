@@ -1,6 +1,7 @@
-"""The figures of air-quality on the real file, over five seeds, as markdown.
+"""The figures of models on data that training never saw, over all their seeds, as markdown.
 
-REGROW_MIRROR=FOLDER python benchmarks/air_quality_quality.py [--json]
+python benchmarks/model_quality.py image-similarity stacked-autoencoder
+REGROW_MIRROR=FOLDER python benchmarks/model_quality.py air-quality air-quality:book [--json]
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import tempfile
 from typing import Any
 
 
-def run(preset: str, home: str) -> dict[str, Any]:
-    """Trains and evaluates one preset in a home of its own; returns the run's summary."""
-    command = ["run", "air-quality", "--preset", preset, "--no-prefect", "--json"]
+def run(wanted: str, home: str) -> dict[str, Any]:
+    """Trains and evaluates "MODEL" or "MODEL:PRESET" in a home of its own; returns the summary."""
+    model, _, preset = wanted.partition(":")
+    command = ["run", model, *(["--preset", preset] if preset else []), "--no-prefect", "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "regrow.cli", *command],
         env={**os.environ, "REGROW_HOME": home},
@@ -45,15 +47,18 @@ def format_table(table: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Prints the tables of both presets, or all of it as JSON with --json."""
+    """Prints the tables of the models that are named, or all of it as JSON with --json."""
+    models = [argument for argument in sys.argv[1:] if argument != "--json"]
+    if not models:
+        raise SystemExit(__doc__)
     with tempfile.TemporaryDirectory() as home:
-        summaries = {preset: run(preset, home) for preset in ("best", "book")}
+        summaries = {model: run(model, home) for model in models}
     if "--json" in sys.argv:
         print(json.dumps(summaries, indent=1))
         return
-    for preset, summary in summaries.items():
+    for model, summary in summaries.items():
         seconds = {stage["stage"]: stage["seconds"] for stage in summary["stages"]}
-        print(f"### Preset `{preset}`\n")
+        print(f"### {model}\n")
         for table in summary["tables"]:
             print(format_table(table) + "\n")
         print(f"Training took {seconds['train']:.0f} s, evaluation {seconds['evaluate']:.0f} s.\n")

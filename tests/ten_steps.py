@@ -1,0 +1,103 @@
+"""Ten training steps of each model's network on one backend: run by test_backends.py.
+
+KERAS_BACKEND=... python -m tests.ten_steps WEIGHTS_FOLDER
+
+Weights that are not in the folder yet are written there; those that are, are taken from it. Prints
+the losses of each network as JSON. Dropout and noise are off: they draw other numbers everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from regrow.engine.epoch import Epochs
+from regrow.models.air_quality.network import build_core
+from regrow.models.air_quality.spec import WITHOUT_S2
+from regrow.models.digit_localisation.boxes import BoxLoss
+from regrow.models.digit_localisation.network import build_network
+from regrow.models.digit_localisation.spec import DigitLocalisationConfig
+from regrow.models.image_similarity.network import ContrastiveLoss, build_tower, build_twins
+from regrow.models.image_similarity.spec import ImageSimilarityConfig
+from regrow.models.stacked_autoencoder.network import Coder
+
+STEPS = 10
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A compiled network and the data of ten batches."""
+
+    model: keras.Model
+    x: Any
+    y: Any
+
+
+def air_quality(chance: np.random.Generator) -> Trial:
+    model = build_core(13, WITHOUT_S2, book=False)
+    model.compile(optimizer=keras.optimizers.Adam(0.003), loss="mse")
+    return Trial(model, chance.normal(size=(160, 13)), chance.normal(size=(160, 1)))
+
+
+def image_similarity(chance: np.random.Generator) -> Trial:
+    model = build_twins(build_tower(ImageSimilarityConfig(filters=8, dropout=0)))
+    model.compile(optimizer=keras.optimizers.Adam(0.002), loss=ContrastiveLoss(1.0))
+    x = {name: chance.integers(0, 17, size=(160, 8, 8, 1)) for name in ("first", "second")}
+    x = {name: pixels.astype("float32") for name, pixels in x.items()}
+    return Trial(model, x, chance.integers(0, 2, size=(160, 1)).astype("float32"))
+
+
+def digit_localisation(chance: np.random.Generator) -> Trial:
+    model = build_network(DigitLocalisationConfig(filters=4, dropout=0))
+    model.compile(
+        optimizer=keras.optimizers.Adam(0.003),
+        loss={"box": BoxLoss(), "digit": "sparse_categorical_crossentropy"},
+        loss_weights={"box": 2.0, "digit": 1.0},
+    )
+    x = chance.integers(0, 256, size=(160, 32, 32, 1)).astype("uint8")
+    corner = chance.uniform(0, 0.4, size=(160, 2))
+    box = np.concatenate([corner, corner + 0.5], axis=1).astype("float32")
+    return Trial(model, x, {"box": box, "digit": chance.integers(0, 10, size=160)})
+
+
+def stacked_autoencoder(chance: np.random.Generator) -> Trial:
+    model = Coder((32, 16, 8)).join(0.0)
+    model.compile(optimizer=keras.optimizers.Adam(0.002), loss="mse")
+    x = chance.uniform(size=(160, 64)).astype("float32")
+    return Trial(model, x, x)
+
+
+TRIALS: dict[str, Callable[[np.random.Generator], Trial]] = {
+    "air-quality": air_quality,
+    "image-similarity": image_similarity,
+    "digit-localisation": digit_localisation,
+    "stacked-autoencoder": stacked_autoencoder,
+}
+
+
+def run(name: str, folder: Path) -> list[float]:
+    """The losses of ten steps, from the folder's weights if it has any of this network."""
+    keras.utils.set_random_seed(0)
+    trial = TRIALS[name](np.random.default_rng(0))
+    kept = folder / f"{name}.npz"
+    if kept.is_file():
+        with np.load(kept) as arrays:
+            for n, variable in enumerate(trial.model.variables):
+                variable.assign(arrays[f"arr_{n}"])
+    else:
+        np.savez(kept, *map(keras.ops.convert_to_numpy, trial.model.variables))
+    epochs = Epochs(trial.model, (trial.x, trial.y), None, batch_size=BATCH)
+    rows = np.arange(STEPS * BATCH, dtype=np.int32).reshape(STEPS, BATCH)
+    return [epochs.train(batch)["loss"] for batch in rows]
+
+
+if __name__ == "__main__":
+    print(json.dumps({name: run(name, Path(sys.argv[1])) for name in TRIALS}))

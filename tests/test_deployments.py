@@ -1,0 +1,26 @@
+"""prefect.yaml: every model has a deployment whose flow can be imported and has its name."""
+
+from __future__ import annotations
+
+import importlib
+
+import yaml
+from prefect import Flow
+
+from regrow.models import get_spec, list_models
+from tests.conftest import REPOSITORY
+
+
+def test_every_model_has_a_deployment_of_its_flow() -> None:
+    deployments = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]
+    names = []
+    for deployment in deployments:
+        path, _, name = deployment["entrypoint"].partition(":")
+        flow = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
+        assert isinstance(flow, Flow)
+        names.append(flow.name)
+        # What the form in the UI offers is what there is.
+        presets = flow.parameters.properties["preset"]["enum"]
+        assert set(presets) == set(get_spec(flow.name).presets)
+        assert deployment["schedules"][0]["timezone"]
+    assert sorted(names) == list_models()

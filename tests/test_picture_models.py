@@ -1,0 +1,57 @@
+"""The three models of digits by their commands: six stages, report, champion, predictions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageDraw
+
+from tests.conftest import Regrow
+
+pytestmark = pytest.mark.slow
+MODELS = {
+    "image-similarity": ["first", "second", "same", "similarity", "distance"],
+    "digit-localisation": ["file", "digit", "confidence", "left", "top", "right", "bottom"],
+    "stacked-autoencoder": ["file", "mse", *(f"code_{n}" for n in range(8))],
+}
+
+
+def draw(path: Path, left: int) -> Path:
+    picture = Image.new("RGB", (96, 64), "white")
+    ImageDraw.Draw(picture).line((left, 8, left, 56), "black", 8)
+    picture.save(path)
+    return path
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_six_stages_and_predictions(model: str, regrow: Regrow, tmp_path: Path) -> None:
+    done = regrow("run", model, "--preset", "quick", "--no-prefect", "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert len(summary["stages"]) == 6
+    assert summary["data_kind"] == "real"
+    assert summary["decision"]["action"] == "promoted"
+    page = Path(summary["report"]).read_text()
+    for text in (summary["tables"][0]["title"], "Optical Recognition of Handwritten Digits"):
+        assert text in page
+
+    again = json.loads(regrow("run", model, "--preset", "quick", "--no-prefect", "--json").stdout)
+    assert all(stage["cached"] for stage in again["stages"])
+
+    pictures = [draw(tmp_path / f"{n}.png", left) for n, left in enumerate((20, 70))]
+    predicted = regrow("predict", model, *pictures, "--json")
+    assert predicted.returncode == 0, predicted.stderr
+    rows: list[dict[str, Any]] = json.loads(predicted.stdout)["predictions"]
+    assert list(rows[0]) == MODELS[model]
+    assert len(rows) == (1 if model == "image-similarity" else 2)
+    if model == "image-similarity":  # the same stroke at another place
+        assert rows[0]["same"]
+
+    pictures[1].write_text("no picture")
+    refused = regrow("predict", model, *pictures)
+    assert refused.returncode == 2
+    assert "1.png" in refused.stderr
+    assert "Traceback" not in refused.stderr
