@@ -15,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from regrow.engine.errors import UserError
 
 if TYPE_CHECKING:
@@ -104,10 +102,15 @@ def _measure_lists(frame: pd.DataFrame) -> pd.DataFrame:
 
     Great Expectations cannot look into lists, but works through all of them for each expectation.
     """
+    import numpy as np
+    from pandas.api.types import is_object_dtype
+
     lengths = {}
-    for name in frame.columns[frame.dtypes == object]:
+    for name in frame.columns:
         present = frame[name].dropna()
-        if len(present) and isinstance(present.iloc[0], (list, np.ndarray)):
+        if is_object_dtype(present.dtype) and isinstance(
+            next(iter(present), None), (list, np.ndarray)
+        ):
             lengths[name] = frame[name].map(len, na_action="ignore")
     return frame.assign(**lengths)
 

@@ -25,7 +25,7 @@ Split = Literal["train", "test"]
 # story so far, so that rows of a file without story starts would grow with the file's square.
 MAX_LINE_BYTES = 2_000
 MAX_STORY_LINES = 1_000
-# bAbI has some 150 words. More than this is another kind of text, and would not stay in bounded memory.
+# bAbI has some 150 words. More than this is another kind of text, and memory has its bounds.
 MAX_WORDS = 50_000
 BLOCK_CHARACTERS = 8 << 20
 KNOWN_TEXTS = 20_000

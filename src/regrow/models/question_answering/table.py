@@ -22,7 +22,7 @@ def read_questions(
     """
     import pyarrow.parquet as pq
 
-    wanted = []
+    wanted: list[tuple[str, str, object]] = []
     if tasks is not None:
         wanted.append(("task", "in", set(tasks)))
     if split is not None:
