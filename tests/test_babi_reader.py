@@ -15,11 +15,11 @@ import pytest
 from regrow.engine.errors import DataError
 from regrow.models.question_answering.reader import (
     MAX_STORY_LINES,
-    SCHEMA,
     Reading,
     read_questions,
     tokenise,
 )
+from regrow.models.question_answering.rows import SCHEMA
 
 STORIES = (
     "1 Mary moved to the bathroom.\n"
@@ -224,6 +224,18 @@ def test_blocks_give_the_same_rows_as_the_whole(tmp_path: Path) -> None:
         assert row["question"] == f"where is apple {2 * nth + 1}"
         assert row["story_number"] == position // 500 + 1
         assert row["line"] == 2 * position + 2
+
+
+def test_sentences_that_nobody_asks_about_are_left_out(tmp_path: Path) -> None:
+    silent = "1 Mary went home.\n2 John slept.\n"
+    content = silent + "1 Bill ran.\n2 Who ran?\tBill\t1\n3 Mary sang.\n" + silent * 2 + STORIES
+    rows = read(write(tmp_path, content)).to_pylist()
+    assert [(row["story_number"], row["story"][0]) for row in rows] == [
+        (2, "bill ran"),
+        *[(5, "mary moved to the bathroom")] * 3,
+        (6, "the office is north of the hall"),
+    ]
+    assert [len(row["story"]) for row in rows] == [1, 2, 3, 3, 1]
 
 
 PEAK_SCRIPT = """

@@ -6,6 +6,8 @@ import gzip
 import importlib.util
 import io
 import shutil
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,11 +26,10 @@ from regrow.engine.validation import validate_table
 from regrow.models.question_answering.data import (
     COLUMNS,
     EXPECTATIONS,
-    TASKS,
     clean,
-    member_path,
 )
 from regrow.models.question_answering.table import forget_answered, read_questions
+from regrow.models.question_answering.tasks import TASKS, member_path
 from tests.conftest import REPOSITORY
 
 DATA = REPOSITORY / "data"
@@ -336,6 +337,14 @@ def test_the_small_edition_with_its_one_strange_answer(mirror: Path, tmp_path: P
     assert facts["rows_by_task"] == {"8": {"train": 1_000, "test": 1_000}}
     assert list(frame.loc[frame["unseen_answer"], "answer"]) == ["football,apple,milk"]
     assert all(check["success"] for check in check_frame(frame, EXPECTATIONS))
+
+
+def test_the_tasks_names_cost_no_heavy_import() -> None:
+    script = (
+        "import sys, regrow.models.question_answering.tasks\n"
+        "sys.exit(' '.join({'pandas', 'numpy', 'pyarrow', 'keras'} & set(sys.modules)) or 0)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_the_sample_given_as_a_local_file_stays_a_sample(tmp_path: Path) -> None:

@@ -13,12 +13,11 @@ from regrow.engine.errors import DataError
 from regrow.engine.expectations import Expectation
 from regrow.models.question_answering.reader import (
     MAX_STORY_LINES,
-    SCHEMA,
-    Edition,
     Reading,
-    Split,
     read_questions,
 )
+from regrow.models.question_answering.rows import SCHEMA
+from regrow.models.question_answering.tasks import ONLY_EN, TASKS, Edition, Split, member_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,32 +25,6 @@ if TYPE_CHECKING:
     from regrow.engine.spec import StageContext
     from regrow.engine.store import Entry
 
-FOLDER = "tasks_1-20_v1-2"
-# The tasks by number, as the files call them.
-TASKS = {
-    1: "single-supporting-fact",
-    2: "two-supporting-facts",
-    3: "three-supporting-facts",
-    4: "two-arg-relations",
-    5: "three-arg-relations",
-    6: "yes-no-questions",
-    7: "counting",
-    8: "lists-sets",
-    9: "simple-negation",
-    10: "indefinite-knowledge",
-    11: "basic-coreference",
-    12: "conjunction",
-    13: "compound-coreference",
-    14: "time-reasoning",
-    15: "basic-deduction",
-    16: "basic-induction",
-    17: "positional-reasoning",
-    18: "size-reasoning",
-    19: "path-finding",
-    20: "agents-motivations",
-}
-# No public copy of the 10k training file of task 3 was found; a mirror's is mostly simulated.
-ONLY_EN = (3,)
 # What expectations need and lists cannot give them; `_derive` fills them in.
 DERIVED = ("sentences", "supporting_max", "unseen_words", "unseen_answer")
 COLUMNS = (*SCHEMA.names, *DERIVED)
@@ -68,7 +41,7 @@ class _Task:
 def clean(ctx: StageContext) -> dict[str, Any]:
     """Writes `table.parquet`: one row a question, by task, training file first.
 
-    Its columns are `reader.SCHEMA` and `DERIVED`: how many sentences the story has, the last
+    Its columns are `rows.SCHEMA` and `DERIVED`: how many sentences the story has, the last
     supporting one (from 0), and for the test split how many words of story and question (counted
     each time they stand there) and whether the answer are not in the task's training file.
 
@@ -92,11 +65,6 @@ def clean(ctx: StageContext) -> dict[str, Any]:
                 done += batch.num_rows
                 ctx.progress("clean questions", done, 0)
     return _summarise(tasks, ctx.config.edition)
-
-
-def member_path(edition: Edition, task: int, split: Split) -> str:
-    """Where a task's file is in the archive."""
-    return f"{FOLDER}/{edition}/qa{task}_{TASKS[task]}_{split}.txt"
 
 
 def _read_task(download: Entry, number: int, task: _Task) -> Iterator[pa.RecordBatch]:

@@ -11,15 +11,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from regrow.engine.errors import DataError
-
-Edition = Literal["en", "en-10k"]
-Split = Literal["train", "test"]
+from regrow.models.question_answering.rows import Block, Question
+from regrow.models.question_answering.tasks import Edition, Split
 
 # The longest line of bAbI has 70 bytes, its longest story 240 lines. Each question's row holds the
 # story so far, so that rows of a file without story starts would grow with the file's square.
@@ -33,21 +31,6 @@ KNOWN_TEXTS = 20_000
 QUESTION_LINE = "question, tab, answer, tab, numbers of the supporting lines"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("edition", pa.string()),
-        ("task", pa.int8()),
-        ("split", pa.string()),
-        ("story_number", pa.int32()),
-        ("line", pa.int32()),
-        ("story", pa.list_(pa.string())),
-        ("new_from", pa.int16()),
-        ("question", pa.string()),
-        ("answer", pa.string()),
-        ("supporting", pa.list_(pa.int16())),
-    ]
-)
 
 
 def tokenise(text: str) -> str:
@@ -84,18 +67,6 @@ class Reading:
     byte_order_mark: bool = False
 
 
-class Question(NamedTuple):
-    """One row of the table, apart from its story's sentences."""
-
-    id: str
-    story_number: int
-    line: int
-    new_from: int
-    question: str
-    answer: str
-    supporting: list[int]
-
-
 class _Place(NamedTuple):
     """A line of a file, for messages."""
 
@@ -115,7 +86,7 @@ class _Place(NamedTuple):
 def read_questions(
     path: Path, facts: Reading, *, edition: Edition, task: int, split: Split
 ) -> Iterator[pa.RecordBatch]:
-    """Yields a file's questions in blocks, in the file's order, with the columns of `SCHEMA`.
+    """Yields a file's questions in blocks, in the file's order, with the columns of `rows.SCHEMA`.
 
     Args:
         path: the file.
@@ -126,7 +97,7 @@ def read_questions(
         DataError: the file is not as bAbI's are; names file and line.
     """
     prefix = f"{edition}/qa{task:02}/{split}/"
-    block = _Block({"edition": edition, "task": task, "split": split})
+    block = Block({"edition": edition, "task": task, "split": split})
     known = _Texts(facts)
     sentence_of: list[int | None] = []  # by number of the line; None for a question
     for place, number, text in _numbered_lines(path, facts):
@@ -296,60 +267,3 @@ class _Texts:
             self.known.clear()
         self.known[text] = tokens
         return tokens
-
-
-class _Block:
-    """Questions on their way into a batch.
-
-    Each question's story is a range of `sentences`, so a sentence is kept once until then.
-    """
-
-    def __init__(self, same: dict[str, str | int]) -> None:
-        self.same = same
-        self.sentences: list[str] = []
-        self.rows: list[Question] = []
-        self.ranges: list[tuple[int, int]] = []
-        self.characters = 0
-        self.start_story()
-
-    @property
-    def story_length(self) -> int:
-        return len(self.sentences) - self.start
-
-    def start_story(self) -> None:
-        self.start = len(self.sentences)
-        self.story_characters = 0
-        self.new_from = 0
-
-    def add_sentence(self, sentence: str) -> None:
-        self.sentences.append(sentence)
-        self.story_characters += len(sentence)
-
-    def add_question(self, row: Question) -> None:
-        self.rows.append(row)
-        self.ranges.append((self.start, self.story_length))
-        self.characters += self.story_characters + len(row.question) + len(row.answer)
-        self.new_from = self.story_length
-
-    def take(self) -> pa.RecordBatch:
-        """The rows so far; only the story that is going on stays behind."""
-        columns = dict(zip(Question._fields, zip(*self.rows, strict=True), strict=True))
-        arrays = {name: pa.array(values) for name, values in columns.items()}
-        arrays["story"] = _gather(self.sentences, np.array(self.ranges, dtype=np.int64))
-        arrays |= {n: pa.repeat(value, len(self.rows)) for n, value in self.same.items()}
-        self.sentences = self.sentences[self.start :]
-        self.rows, self.ranges, self.start, self.characters = [], [], 0, 0
-        return pa.RecordBatch.from_arrays(
-            [arrays[entry.name].cast(entry.type) for entry in SCHEMA], schema=SCHEMA
-        )
-
-
-def _gather(
-    sentences: list[str], ranges: np.ndarray[tuple[int, int], np.dtype[np.int64]]
-) -> pa.Array:
-    """For each range (first, length) the list of its sentences."""
-    first, length = ranges.T
-    offsets = np.concatenate([[0], np.cumsum(length)])
-    indices = np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], length)
-    values = pa.array(sentences, pa.string()).take(pa.array(indices))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from regrow.models.question_answering.reader import Split
+    from regrow.models.question_answering.tasks import Split
 
 
 def read_questions(
