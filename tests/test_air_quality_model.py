@@ -147,7 +147,7 @@ def test_evaluation_stands_beside_its_baselines(trained: Path, table: Path) -> N
 
 def test_predictions_for_a_file_of_readings(trained: Path) -> None:
     model = keras.saving.load_model(trained / "train" / "model.keras")
-    frame = predict(model, SAMPLE)
+    frame = predict(model, [SAMPLE])
     assert list(frame.columns) == ["timestamp", TARGET, f"{TARGET}_predicted"]
     assert len(frame) == 1500
 

@@ -29,8 +29,9 @@ RUN_EXAMPLES = (
     "[bold]regrow run air-quality --source air-quality=AirQualityUCI.csv --json[/]"
 )
 PREDICT_EXAMPLES = (
-    "Examples: [bold]regrow predict air-quality readings.csv[/]   "
-    "[bold]regrow predict air-quality readings.csv -o benzene.parquet[/]"
+    "Examples: [bold]regrow predict air-quality readings.csv -o benzene.parquet[/]   "
+    "[bold]regrow predict image-similarity a.png b.png[/]   "
+    "[bold]regrow predict digit-localisation *.png --json[/]"
 )
 ROLLBACK_EXAMPLES = (
     "Examples: [bold]regrow rollback air-quality[/]   [bold]regrow rollback air-quality 3[/]"
@@ -98,7 +99,9 @@ def run(
 
 def predict(
     model: Model,
-    readings: Annotated[Path, typer.Argument(help="The inputs, in the source's own format.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Files: data in the source's own format, or pictures.")
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write .csv or .parquet, not the screen.")
     ] = None,
@@ -109,10 +112,11 @@ def predict(
     """Answers for new inputs with the champion model."""
     prepare_terminal()
     spec = get_spec(model)
-    if not readings.is_file():
-        raise UserError(
-            "there is no such file to predict from", where=str(readings), expected="a file"
-        )
+    for path in inputs:
+        if not path.is_file():
+            raise UserError(
+                "there is no such file to predict from", where=str(path), expected="a file"
+            )
     if output and output.suffix not in (".csv", ".parquet"):
         raise UserError(
             "predictions are written as CSV or Parquet",
@@ -120,9 +124,9 @@ def predict(
             received=str(output),
             expected="a name that ends in .csv or .parquet",
         )
-    from regrow.engine.predict import predict_file, write_frame
+    from regrow.engine.predict import predict_files, write_frame
 
-    frame, used = predict_file(spec, read_environment(), readings, version=version, sample=sample)
+    frame, used = predict_files(spec, read_environment(), inputs, version=version, sample=sample)
     if output:
         write_frame(frame, output)
         errors.print(f"{len(frame)} predictions by {used} written to {output}", markup=False)

@@ -2,8 +2,8 @@
 
 For small models nearly all of a plain `model.fit`'s time is the cost of starting each step. Here
 the loop over the batches is part of the compiled function: `tf.while_loop` on TensorFlow,
-`jax.lax.scan` on JAX. Each step is Keras's own `train_step`, so losses, metrics, clipping and
-custom training steps are the model's.
+`jax.lax.scan` on JAX. PyTorch runs step by step, as it is meant to. Each step is Keras's own
+`train_step`, so losses, metrics, clipping and custom training steps are the model's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from regrow.engine.errors import UserError
+from regrow.engine.errors import DataError
 
 Order = np.ndarray[Any, np.dtype[np.int32]]
 Batches = Callable[[Any], Any]
@@ -26,6 +26,10 @@ def make_deterministic() -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+    elif keras.backend.backend() == "torch":
+        import torch
+
+        torch.use_deterministic_algorithms(True)
 
 
 class Epochs:
@@ -37,6 +41,9 @@ class Epochs:
         validation: the same for validation, or None.
         batch_size: rows a step; a last, smaller batch is a step as well.
         jit_compile: lets XLA compile the step on TensorFlow (JAX always does).
+
+    Raises:
+        DataError: there are no rows, or the arrays differ in their number.
     """
 
     def __init__(
@@ -50,7 +57,9 @@ class Epochs:
     ) -> None:
         self.model = model
         self.batch_size = batch_size
-        maker = _find_maker()
+        maker = MAKERS[keras.backend.backend()]
+        for part in (data, validation):
+            _check_rows(part)
         _build(model, _take(data, slice(batch_size)))
         self._train = maker(model, data, True, jit_compile)
         self._test = None if validation is None else maker(model, validation, False, jit_compile)
@@ -87,17 +96,14 @@ def _build(model: keras.Model, batch: Any) -> None:
         variable.assign(value)
 
 
-def _find_maker() -> Callable[[Any, Any, bool, bool], Batches]:
-    makers = {"tensorflow": _on_tensorflow, "jax": _on_jax}
-    backend = keras.backend.backend()
-    if backend not in makers:
-        raise UserError(
-            "an epoch cannot be compiled on this backend",
-            where="KERAS_BACKEND",
-            received=backend,
-            expected=" or ".join(makers),
+def _check_rows(data: Any) -> None:
+    """On JAX and on GPUs a row that is not there would be read as another one, or as zeros."""
+    counts = [len(array) for array in keras.tree.flatten(data) if array is not None]
+    if data is not None and (len(set(counts)) != 1 or counts[0] == 0):
+        raise DataError(
+            "arrays to train on must have rows, all the same number",
+            received="arrays of " + ", ".join(map(str, counts)) + " rows",
         )
-    return makers[backend]
 
 
 def _rows(data: Any) -> int:
@@ -166,3 +172,25 @@ def _on_jax(model: Any, data: Any, training: bool, _jit_compile: bool) -> Batche
                 variable.assign(value)
 
     return call
+
+
+def _on_torch(model: Any, data: Any, training: bool, _jit_compile: bool) -> Batches:
+    import torch
+
+    device = model.variables[0].value.device
+    tensors = keras.tree.map_structure(lambda array: torch.as_tensor(array, device=device), data)
+    step = model.train_step if training else model.test_step
+
+    def call(order: Order) -> None:
+        with torch.set_grad_enabled(training):
+            for rows in torch.as_tensor(order, dtype=torch.long, device=device):
+                step(_take(tensors, rows))
+
+    return call
+
+
+MAKERS: dict[str, Callable[[Any, Any, bool, bool], Batches]] = {
+    "tensorflow": _on_tensorflow,
+    "jax": _on_jax,
+    "torch": _on_torch,
+}

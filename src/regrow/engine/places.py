@@ -1,8 +1,11 @@
-"""Where a source's file may be, asked in order: the cache, the mirror, the source's own URLs."""
+"""Where a source's file may be, asked in order: the cache, an installed package that brings it, the
+mirror, the source's own URLs.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,15 +24,18 @@ from regrow.engine.spec import Progress
 
 @dataclass(frozen=True)
 class Place:
-    """Where a file may be: an http(s) URL, or a file in a mirror's folder."""
+    """Where a file may be: an http(s) URL, or a file in the folder of a mirror or a package."""
 
     address: str
     expected: Expected
     folder: Path | None = None
+    package: str = ""
 
     @property
     def shown(self) -> str:
         """The address without a user's name and password."""
+        if self.package:
+            return f"the installed package {self.package}"
         if self.folder is not None:
             return self.address
         parts = urlsplit(self.address)
@@ -46,9 +52,14 @@ class Obtained:
 
 
 def list_places(source: Source, mirror: str | None) -> Iterator[Place]:
-    """The places to ask: the mirror, if there is one, and then each URL."""
+    """The places to ask: a package, the mirror, if there is one, and then each URL."""
     remote = source.remote
     expected = Expected(remote.sha256, remote.bytes)
+    if remote.bundled:
+        package, _, path = remote.bundled.partition("/")
+        found = importlib.util.find_spec(package)  # finds a package without importing it
+        for name in (found and found.submodule_search_locations) or ():
+            yield Place(str(Path(name) / path), expected, Path(name), package)
     if mirror and remote.mirror is not None:
         path, there = source.mirror_path, expected
         if isinstance(remote.mirror, MirrorCopy):
@@ -135,12 +146,13 @@ def _fetch(
 
 def _copy_from_folder(place: Place, folder: Path, part: Path) -> None:
     path, expected = Path(place.address), place.expected
+    kind = "package" if place.package else "mirror"
     if not folder.is_dir():
-        raise PlaceError(f"the mirror {folder} is not a folder that exists")
+        raise PlaceError(f"the {kind} {folder} is not a folder that exists")
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise PlaceError(f"leads out of the mirror to {path.resolve()}")
+        raise PlaceError(f"leads out of the {kind} to {path.resolve()}")
     if not path.is_file():
-        raise PlaceError("the mirror has no such file")
+        raise PlaceError(f"the {kind} has no such file")
     try:
         reader = path.open("rb")
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def predict_file(
-    spec: ModelSpec, settings: Settings, path: Path, *, version: int | None, sample: bool
+def predict_files(
+    spec: ModelSpec, settings: Settings, paths: Sequence[Path], *, version: int | None, sample: bool
 ) -> tuple[pd.DataFrame, str]:
-    """Predicts for a file of inputs with the champion, or another version.
+    """Predicts for files of inputs with the champion, or another version.
 
     Returns:
         The predictions, and the name of the version that made them.
@@ -28,7 +29,7 @@ def predict_file(
     registry = open_registry(spec, settings, sample=sample)
     number = int(registry.find(version).version)
     model = registry.load(number)
-    return load(spec.predict)(model, path), f"{registry.name} version {number}"
+    return load(spec.predict)(model, paths), f"{registry.name} version {number}"
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:

@@ -18,8 +18,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from regrow.engine.errors import RegrowError, UserError
 from regrow.engine.gate import Decision, append_decision, now, parse_decision, read_decisions
 from regrow.engine.locks import exclusive
@@ -249,19 +247,17 @@ class Registry:
 
     def _prove(self, version: Any) -> None:
         """Loads a version and compares its answers with those it was published with."""
+        from regrow.engine.inference import find_difference
+
         try:
             model = self.load(int(version.version))
-            with np.load(self.artifact(version, "example.npz"), allow_pickle=False) as example:
-                inputs, outputs = example["inputs"], example["outputs"]
-            answers = np.asarray(model(inputs, training=False))
+            difference = find_difference(model, self.artifact(version, "example.npz"))
         except RegrowError:
             raise
         except Exception as error:
             raise self._broken(version, f"{type(error).__name__}: {error}") from error
-        if not np.isfinite(answers).all() or not np.allclose(
-            answers, outputs, rtol=1e-3, atol=1e-5
-        ):
-            raise self._broken(version, f"answers {answers.ravel()[:3]}, was {outputs.ravel()[:3]}")
+        if difference:
+            raise self._broken(version, difference)
 
     def _broken(self, version: Any, received: str) -> UserError:
         return UserError(
@@ -278,10 +274,10 @@ class Registry:
         from mlflow.models import infer_signature
 
         import regrow.layers  # noqa: F401 - registers our layers
+        from regrow.engine.inference import load_example
 
         model = keras.saving.load_model(release.model, safe_mode=True, compile=False)
-        with np.load(release.example, allow_pickle=False) as example:
-            signature = infer_signature(example["inputs"], example["outputs"])
+        signature = infer_signature(*load_example(release.example))
         experiment = self._experiment()
         with mlflow.start_run(
             experiment_id=experiment,

@@ -57,11 +57,13 @@ class Plain(_Declared):
 
     Attributes:
         name: what it is called upstream.
+        bundled: its path in an installed package, such as "sklearn/datasets/data/digits.csv.gz".
         mirror: its path below a mirror.
         urls: where it is upstream, asked in this order.
     """
 
     name: str
+    bundled: RelativePath | None = None
     mirror: RelativePath | MirrorCopy | None = None
     urls: tuple[Url, ...] = ()
     sha256: Sha256
@@ -69,8 +71,8 @@ class Plain(_Declared):
 
     @model_validator(mode="after")
     def _check_places(self) -> Self:
-        if not self.urls and self.mirror is None:
-            raise ValueError("needs urls or a mirror")
+        if not self.urls and self.mirror is None and self.bundled is None:
+            raise ValueError("needs urls, a mirror or a package that it comes with")
         return self
 
 

@@ -94,7 +94,7 @@ class ModelSpec:
         sources: names in data/sources.toml.
         stages: how the model does "clean", "validate", "train" and "evaluate".
         gate: how a challenger is judged.
-        predict: dotted path of `predict(model, path) -> pandas.DataFrame`.
+        predict: dotted path of `predict(model, paths) -> pandas.DataFrame`.
         id_column: the column by which a person finds a row of the clean table again.
     """
 

@@ -3,6 +3,8 @@
 Importing this package registers them, so that saved models load with `safe_mode` on.
 """
 
+from regrow.layers.euclidean_distance import EuclideanDistance
+from regrow.layers.spatial_softmax import SpatialSoftmax
 from regrow.layers.squared import Squared
 from regrow.layers.tabular import (
     Calendar,
@@ -14,9 +16,11 @@ from regrow.layers.tabular import (
 
 __all__ = [
     "Calendar",
+    "EuclideanDistance",
     "FillMissing",
     "Logarithm",
     "OrthogonalPolynomial",
     "SelectColumns",
+    "SpatialSoftmax",
     "Squared",
 ]

@@ -12,6 +12,7 @@ import numpy as np
 import regrow.layers  # noqa: F401 - registers the layers of saved models
 from regrow.engine.inference import answer
 from regrow.engine.plots import plot_bars, plot_over_time, plot_residuals, plot_scatter
+from regrow.engine.trainings import load_runs
 from regrow.models.air_quality.columns import FEATURES, INPUTS
 from regrow.models.air_quality.score import measure
 from regrow.models.air_quality.table import Array, Rows, read_rows, split
@@ -72,19 +73,13 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
 
 def _measure_runs(ctx: StageContext, test: Rows) -> dict[str, list[float]]:
     """Test RMSE of every seed, by variant."""
-    train = ctx.inputs["train"]
-    found: dict[str, list[float]] = {}
-    for name in ctx.config.variants:
-        paths = sorted(
-            Path(file) for file in train.manifest.files if file.startswith(f"runs/{name}-seed-")
-        )
-        found[name] = [
-            measure(test.y[:, 0], answer(keras.saving.load_model(train.path / path), test.x)[:, 0])[
-                "rmse"
-            ]
-            for path in paths
+    return {
+        name: [
+            measure(test.y[:, 0], answer(model, test.x)[:, 0])["rmse"]
+            for model in load_runs(ctx.inputs["train"].path, name).values()
         ]
-    return found
+        for name in ctx.config.variants
+    }
 
 
 def _measure_baselines(

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from regrow.engine.inference import answer
+from regrow.engine.inference import answer, save_example
 from regrow.engine.profile import profile_table
 from regrow.engine.training import FitPlan, FitResult, fit, set_seed
+from regrow.engine.trainings import run_trainings
 from regrow.layers import (
     Calendar,
     FillMissing,
@@ -49,52 +51,28 @@ def train(ctx: StageContext) -> dict[str, Any]:
     book = config.recipe == "book"
     rows = read_rows(ctx.inputs["clean"].file("table.parquet"), book=book)
     training, _test = split(rows, config.test_share)
-    runs = ctx.out / "runs"
-    runs.mkdir()
-    history = []
-    for name, variant in config.variants.items():
-        for seed in range(config.seeds):
-            label = f"{name}/seed-{seed}"
-            kept = ctx.scratch / f"{name}-seed-{seed}"
-            record = _train_one(ctx, variant, rows, training, seed, kept, label)
-            (runs / f"{kept.name}.keras").write_bytes((kept / "model.keras").read_bytes())
-            history.append({"run": label, **record})
-    published = next(iter(config.variants))
-    candidates = [run for run in history if run["run"].startswith(f"{published}/")]
-    best = min(candidates, key=lambda run: run["val_loss"])
-    chosen = runs / f"{best['run'].replace('/', '-')}.keras"
-    (ctx.out / "model.keras").write_bytes(chosen.read_bytes())
-    (ctx.out / "history.json").write_text(json.dumps(history))
-    model = keras.saving.load_model(chosen)
+    facts = run_trainings(
+        ctx,
+        {
+            f"{name}/seed-{seed}": partial(_train_one, ctx, f"{name}/seed-{seed}", seed, rows)
+            for name in config.variants
+            for seed in range(config.seeds)
+        },
+    )
+    model = keras.saving.load_model(ctx.out / "model.keras")
     examples = training.x[np.linspace(0, len(training) - 1, EXAMPLE_ROWS).astype(int)]
-    outputs = answer(model, examples)
-    np.savez(ctx.out / "example.npz", inputs=examples, outputs=outputs)
+    save_example(ctx.out / "example.npz", model, examples)
     (ctx.out / "profile.json").write_text(json.dumps(_profile(training)))
-    return {
-        "parameters": model.count_params(),
-        "published_run": best["run"],
-        "runs": len(history),
-        "training_rows": len(training),
-        "seconds": round(sum(run["seconds"] for run in history), 2),
-    }
+    return {**facts, "training_rows": len(training)}
 
 
 def _train_one(
-    ctx: StageContext,
-    variant: Variant,
-    rows: Rows,
-    training: Rows,
-    seed: int,
-    kept: Path,
-    label: str,
-) -> dict[str, Any]:
-    """One training, or what is left to do of it after a kill; the model is left in `kept`."""
+    ctx: StageContext, label: str, seed: int, rows: Rows, kept: Path
+) -> tuple[keras.Model, dict[str, Any]]:
+    """One training, or what is left to do of it after a kill."""
     config: AirQualityConfig = ctx.config
-    done = kept / "record.json"
-    if done.is_file():
-        record: dict[str, Any] = json.loads(done.read_text())
-        return record
-    kept.mkdir(parents=True, exist_ok=True)
+    variant = config.variants[label.partition("/")[0]]
+    training, _test = split(rows, config.test_share)
     border = int(len(training) * (1 - config.validation_share))
     book = config.recipe == "book"
     results: dict[str, FitResult] = {}
@@ -129,21 +107,14 @@ def _train_one(
         )
     raw = keras.Input((len(FEATURES),), name="readings")
     model = keras.Model(raw, finish(core(prepare(raw))), name="air_quality")
-    # Without compile state: the published model answers, it is not trained on.
-    model.save(kept / "model.writing.keras")
-    (kept / "model.writing.keras").replace(kept / "model.keras")
     selection = results["selection"]
-    record = {
+    return model, {
         "curves": selection.curves,
         "val_loss": selection.curves["val_loss"][-1],
         "seconds": round(sum(result.seconds for result in results.values()), 3),
         "steps": sum(result.steps for result in results.values()),
         "resumed_from": {phase: result.resumed_from for phase, result in results.items()},
     }
-    writing = done.with_suffix(".writing")
-    writing.write_text(json.dumps(record))
-    writing.replace(done)
-    return record
 
 
 def count_epochs(variant: Variant, rows: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def predict(model: Any, path: Path) -> pd.DataFrame:
-    """Predicts benzene for every reading of a file.
+def predict(model: Any, paths: Sequence[Path]) -> pd.DataFrame:
+    """Predicts benzene for every reading of the files.
 
     Returns:
         A frame with `timestamp` and `benzene_ug_m3_predicted`; `benzene_ug_m3` stands beside it
         where the file has it.
     """
-    frame = read_readings(path)
+    import pandas as pd
+
+    frame = pd.concat([read_readings(path) for path in paths], ignore_index=True)
     result = frame[[TIMESTAMP]].copy()
     if TARGET in frame and frame[TARGET].notna().any():
         result[TARGET] = frame[TARGET]

@@ -1,0 +1,86 @@
+"""The trainings of a train stage: each restartable, all kept, the best on validation published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regrow.engine.store import write_json
+
+if TYPE_CHECKING:
+    import keras
+
+    from regrow.engine.spec import StageContext
+
+Training = Callable[[Path], "tuple[keras.Model, dict[str, Any]]"]
+"""Called with a folder for checkpoints that outlives a kill; returns the model and its record.
+
+The record is JSON: "curves" (values per epoch by name), "val_loss" (what the best is chosen by,
+the smaller the better), "seconds", and whatever else is worth keeping.
+"""
+
+
+def run_trainings(
+    ctx: StageContext, trainings: Mapping[str, Training], *, published: str = ""
+) -> dict[str, Any]:
+    """Does all trainings that an earlier, killed process has not done.
+
+    Writes `runs/GROUP-seed-N.keras` for each, `history.json`, and `model.keras`, which is the best.
+
+    Args:
+        ctx: the stage's context.
+        trainings: by label, "GROUP/seed-N".
+        published: the group whose best is published; by default the first training's.
+
+    Returns:
+        Facts: published_run, runs, parameters, seconds.
+    """
+    import keras
+
+    runs = ctx.out / "runs"
+    runs.mkdir()
+    history = []
+    for label, training in trainings.items():
+        name = label.replace("/", "-")
+        kept = ctx.scratch / name
+        record = kept / "record.json"
+        if not record.is_file():
+            kept.mkdir(parents=True, exist_ok=True)
+            keras.utils.clear_session()
+            model, facts = training(kept)
+            # Without compile state: the published model answers, it is not trained on.
+            model.save(kept / "model.writing.keras")
+            (kept / "model.writing.keras").replace(kept / "model.keras")
+            write_json(record, facts)  # last: it says that this training is done
+        (runs / f"{name}.keras").write_bytes((kept / "model.keras").read_bytes())
+        history.append({"run": label, **json.loads(record.read_text())})
+    group = published or next(iter(trainings)).rpartition("/")[0]
+    best = min(
+        (run for run in history if run["run"].startswith(f"{group}/")),
+        key=lambda run: run["val_loss"],
+    )
+    chosen = runs / f"{best['run'].replace('/', '-')}.keras"
+    (ctx.out / "model.keras").write_bytes(chosen.read_bytes())
+    write_json(ctx.out / "history.json", history)
+    return {
+        "parameters": keras.saving.load_model(chosen, compile=False).count_params(),
+        "published_run": best["run"],
+        "runs": len(history),
+        "seconds": round(sum(run["seconds"] for run in history), 2),
+    }
+
+
+def load_runs(train: Path, group: str) -> dict[str, keras.Model]:
+    """The trained models of one group, by "seed-N", from a train stage's folder."""
+    import keras
+
+    paths = sorted(
+        (train / "runs").glob(f"{group}-seed-*.keras"),
+        key=lambda path: int(path.stem.rpartition("-")[2]),
+    )
+    return {
+        path.stem.removeprefix(f"{group}-"): keras.saving.load_model(path, compile=False)
+        for path in paths
+    }

@@ -1,0 +1,158 @@
+"""The data of digit-localisation: from the digits to a clean table of scenes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from regrow.engine.expectations import Expectation
+from regrow.models.digit_localisation.scenes import CANVAS, make_scenes
+from regrow.vision.digits import CLASSES, Array, Split, choose_split, digest_picture, read_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from regrow.engine.spec import StageContext
+    from regrow.models.digit_localisation.spec import DigitLocalisationConfig
+
+BOX = ("left", "top", "right", "bottom")
+SEEDS: dict[Split, int] = {"train": 0, "validation": 1, "test": 2}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Scenes of one split.
+
+    Attributes:
+        scene_id: (scenes,), int32.
+        pixels: (scenes, 32, 32, 1), uint8.
+        labels: (scenes,), int32.
+        boxes: (scenes, 4), float32, in shares of the canvas: left, top, right, bottom.
+    """
+
+    scene_id: Array
+    pixels: Array
+    labels: Array
+    boxes: Array
+
+
+def clean(ctx: StageContext) -> dict[str, Any]:
+    """Writes `table.parquet`: one row a scene, the scenes of a split made of that split's digits.
+
+    Raises:
+        DataError: the file is not as the source has it.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    config: DigitLocalisationConfig = ctx.config
+    digits, labels = read_source(ctx)
+    splits = np.array([choose_split(digest_picture(digit)) for digit in digits])
+    counts = {
+        "train": config.training_scenes,
+        "validation": config.validation_scenes,
+        "test": config.test_scenes,
+    }
+    parts, done = [], 0
+    for split in get_args(Split):
+        ctx.progress("draw scenes", done, sum(counts.values()))
+        members = np.flatnonzero(splits == split)
+        scenes = make_scenes(digits[members], counts[split], SEEDS[split])
+        source = members[scenes.sources]
+        columns = {
+            "scene_id": np.arange(done, done + counts[split], dtype="int32"),
+            "split": pa.array([split] * counts[split]),
+            "digit_id": source.astype("int32"),
+            "label": labels[source].astype("int8"),
+            **{name: scenes.boxes[:, n] for n, name in enumerate(BOX)},
+            "width": scenes.boxes[:, 2] - scenes.boxes[:, 0],
+            "height": scenes.boxes[:, 3] - scenes.boxes[:, 1],
+            "pixels": pa.FixedSizeListArray.from_arrays(scenes.pixels.ravel(), CANVAS * CANVAS),
+        }
+        parts.append(pa.table(columns))
+        done += counts[split]
+    table = pa.concat_tables(parts)
+    pq.write_table(table, ctx.out / "table.parquet", compression="zstd")
+    return {
+        "rows": table.num_rows,
+        "columns": table.num_columns,
+        "digits": len(labels),
+        **{f"{split}_digits": int((splits == split).sum()) for split in counts},
+    }
+
+
+def read_scenes(table: Path, split: Split) -> Table:
+    """The scenes of one split of the clean table."""
+    import pyarrow.parquet as pq
+
+    found = pq.read_table(table, filters=[("split", "=", split)])
+    pixels = found["pixels"].combine_chunks().flatten().to_numpy()
+    return Table(
+        found["scene_id"].to_numpy(),
+        pixels.reshape(-1, CANVAS, CANVAS, 1),
+        found["label"].to_numpy().astype("int32"),
+        np.stack([found[name].to_numpy() for name in BOX], axis=1) / np.float32(CANVAS),
+    )
+
+
+def profile_scenes(table: Path) -> dict[str, Any]:
+    """The profile of the training scenes, to compare later data with."""
+    import pandas as pd
+
+    from regrow.engine.profile import profile_table
+
+    columns = ["label", *BOX, "width", "height"]
+    frame = pd.read_parquet(table, columns=[*columns, "split"])
+    return profile_table(frame[frame["split"] == "train"], columns)
+
+
+def _expect(kind: str, why: str, **kwargs: Any) -> Expectation:
+    return Expectation(type=f"expect_{kind}", kwargs=kwargs, why=why)
+
+
+EXPECTATIONS: tuple[Expectation, ...] = (
+    _expect(
+        "table_columns_to_match_ordered_list",
+        "training picks columns by name",
+        column_list=[
+            *("scene_id", "split", "digit_id", "label"),
+            *BOX,
+            *("width", "height", "pixels"),
+        ],
+    ),
+    _expect("column_values_to_be_unique", "a scene is one row", column="scene_id"),
+    _expect(
+        "column_distinct_values_to_equal_set",
+        "every digit from 0 to 9 is to be found",
+        column="label",
+        value_set=list(range(CLASSES)),
+    ),
+    _expect(
+        "column_distinct_values_to_equal_set",
+        "there is something to train, to choose and to test on",
+        column="split",
+        value_set=["train", "validation", "test"],
+    ),
+    *(
+        _expect(
+            "column_values_to_be_between",
+            "the digit lies on the canvas",
+            column=name,
+            min_value=0,
+            max_value=CANVAS,
+        )
+        for name in BOX
+    ),
+    *(
+        _expect(
+            "column_values_to_be_between",
+            "a smaller digit cannot be read, a larger one does not fit",
+            column=name,
+            min_value=2,
+            max_value=24,
+        )
+        for name in ("width", "height")
+    ),
+)

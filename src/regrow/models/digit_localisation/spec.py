@@ -1,0 +1,56 @@
+"""What digit-localisation is: its settings with their reasons, and its specification."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from regrow.engine.spec import Gate, ModelConfig, ModelSpec, StageSpec
+
+PACKAGE = "regrow.models.digit_localisation"
+
+
+class DigitLocalisationConfig(ModelConfig):
+    """The settings of digit-localisation."""
+
+    training_scenes: int = Field(20_000, ge=100, le=1_000_000, description="drawn to train on")
+    validation_scenes: int = Field(2000, ge=100, le=100_000, description="to choose a seed by")
+    test_scenes: int = Field(4000, ge=100, le=100_000, description="never trained on")
+    filters: int = Field(16, ge=4, le=128, description="of the first convolution")
+    dropout: float = Field(0.3, ge=0, lt=1, description="before the layers that name the digit")
+    # One hundredth of the canvas off costs as much as a twentieth of the overlap.
+    box_weight: float = Field(2.0, gt=0, le=100, description="of the box's loss beside the digit's")
+    epochs: int = Field(8, ge=1, le=1000, description="passes over the training scenes")
+    batch_size: int = Field(128, ge=1, le=65_536, description="scenes a step")
+    learning_rate: float = Field(0.003, gt=0, le=1, description="at the start; falls as a cosine")
+    seeds: int = Field(5, ge=1, le=100, description="trainings")
+    deterministic: bool = Field(True, description="the same bits on every run")
+
+
+SCENES = ("training_scenes", "validation_scenes", "test_scenes")
+QUICK = {"seeds": 1, "epochs": 2, "training_scenes": 3000, "test_scenes": 1000}
+
+SPEC = ModelSpec(
+    name="digit-localisation",
+    title="which digit a picture shows, and where it is",
+    description=(
+        "One network with two outputs, the digit and its box, for handwritten digits that were "
+        "scaled and placed on a larger canvas among fragments of others (scikit-learn's digits)."
+    ),
+    config=DigitLocalisationConfig,
+    sources=("digits",),
+    stages={
+        "clean": StageSpec(f"{PACKAGE}.data:clean", SCENES),
+        "validate": StageSpec(f"{PACKAGE}.data:EXPECTATIONS"),
+        "train": StageSpec(
+            f"{PACKAGE}.network:train",
+            tuple(name for name in DigitLocalisationConfig.model_fields if name not in SCENES),
+        ),
+        "evaluate": StageSpec(f"{PACKAGE}.evaluate:evaluate"),
+    },
+    # A scene counts as right when the digit is and its box overlaps by half or more; one of the
+    # thousand test scenes is chance.
+    gate=Gate(score=f"{PACKAGE}.score:score", metric="found", direction="maximize", margin=0.001),
+    predict=f"{PACKAGE}.predict:predict",
+    id_column="scene_id",
+    presets={"best": {}, "quick": QUICK},
+)

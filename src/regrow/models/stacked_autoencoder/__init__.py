@@ -1,0 +1,1 @@
+"""Digits in eight numbers: an autoencoder that is trained layer by layer."""

@@ -1,0 +1,1 @@
+"""What several models of pictures share: their data, reading pictures, and drawing them."""
