@@ -268,6 +268,22 @@ def test_several_columns_show_all_their_values(place: Place) -> None:
     assert "value 1, label b in row 1, timestamp 2004-03-10 19:00:00" in place.fail(frame, pair)
 
 
+def test_lists_count_by_their_length(place: Place) -> None:
+    lists = [["a"] * (row % 4 + 1) for row in range(ROWS)]
+    frame = make_frame(story=[*lists[:-1], None])
+    short = expect("column_values_to_be_between", column="story", min_value=1, max_value=4)
+    facts = place.validate(frame, short, expect("column_values_to_be_unique", column="timestamp"))
+    assert facts["passed"] == 2
+
+    other = Place(place.folder / "other")
+    other.folder.mkdir()
+    three = expect("column_values_to_be_between", column="story", max_value=3)
+    said = other.fail(frame, three, expect("column_values_to_not_be_null", column="story"))
+    assert "not so in 49 of 200 rows" in said
+    assert "4 in row 3" in said
+    assert "never be null: not so in 1 of 200 rows" in said
+
+
 def test_runs_in_one_process_do_not_meet() -> None:
     def count(bad: int) -> list[Any]:
         frame = pd.DataFrame({"value": [-1.0] * bad + [1.0] * 5})

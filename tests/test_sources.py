@@ -521,6 +521,32 @@ def test_one_plain_file_cannot_stand_for_several(tmp_path: Path) -> None:
         get(declare(file=".", archive=archive), tmp_path, local=local)
 
 
+def test_an_own_archive_may_hold_some_of_several_files(upstream: Upstream, tmp_path: Path) -> None:
+    two = make_tar({"data/a.txt": b"a", "data/c.txt": b"not wanted"})
+    members = [{"path": f"data/{name}.txt", "sha256": sha256(name.encode())} for name in "ab"]
+    archive = {**declare().archive.model_dump(), "members": members}  # type: ignore[union-attr]
+    archive |= {"sha256": sha256(two), "bytes": len(two), "urls": [f"{upstream.url}/two.tar.gz"]}
+    source = declare(file="data", archive=archive, sample="samples/two.tar.gz")
+    (tmp_path / "data/samples").mkdir(parents=True)
+    (tmp_path / "data/samples/two.tar.gz").write_bytes(two)
+    (upstream.folder / "two.tar.gz").write_bytes(two)
+    local, none = tmp_path / "mine.tar.gz", tmp_path / "none.tar.gz"
+    local.write_bytes(make_tar({"data/a.txt": b"A"}))
+    none.write_bytes(make_tar({"data/c.txt": b"not wanted"}))
+
+    assert get(source, tmp_path, sample=True)["kind"] == "sample"
+    assert files_in(tmp_path / "out") == ["data/a.txt"]
+    assert get(source, tmp_path, local=local)["kind"] == "local"
+    assert (tmp_path / "out/data/a.txt").read_bytes() == b"A"
+    local.write_bytes(two)
+    assert get(source, tmp_path, local=local)["kind"] == "sample"
+    with pytest.raises(DataError, match="lacks a member"):
+        get(source, tmp_path, local=none)
+    # Real data is whole or refused.
+    with pytest.raises(DataError, match="lacks a member"):
+        get(source, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "received"), [("none.csv", "nothing there"), (".", "a folder"), ("empty", "0 bytes")]
 )

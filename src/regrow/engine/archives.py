@@ -107,6 +107,7 @@ def extract_members(
     members: Mapping[str, MemberInfo],
     out: Path,
     *,
+    partial: bool = False,
     max_bytes: int = MAX_BYTES,
 ) -> dict[str, CopiedFile]:
     """Writes the wanted members of a zip or tar(.gz) to `out`, all of them or none.
@@ -119,6 +120,7 @@ def extract_members(
         archive: the file to open.
         members: the wanted members by path, with the digest and size that they must have.
         out: where they are written, under their paths.
+        partial: whether one wanted member is enough; the others may be missing.
         max_bytes: how much may be unpacked in all; for a tar this counts all of it.
 
     Returns:
@@ -148,7 +150,7 @@ def extract_members(
                 remedies=["fetch it again"],
             ) from error
         missing = sorted(set(members) - set(found))
-        if missing:
+        if missing and not (partial and found):
             raise DataError(
                 "the archive lacks a member",
                 where=str(archive),

@@ -76,7 +76,7 @@ def fetch(
     if local is not None:
         path = _check_local(source, local)
         files = _take_own(source, path, out)
-        return _describe(source, _kind_of_local(source, files, data_dir), str(path), files)
+        return _describe(source, _kind_of_local(source, path, files, data_dir), str(path), files)
     if sample:
         path = _find_sample(source, data_dir)
         return _describe(source, "sample", f"data/{source.sample}", _take_own(source, path, out))
@@ -95,14 +95,14 @@ def fetch(
 
 
 def _kind_of_local(
-    source: Source, files: dict[str, CopiedFile], data_dir: Path
+    source: Source, local: Path, files: dict[str, CopiedFile], data_dir: Path
 ) -> Literal["sample", "local"]:
     """The shipped sample stays a sample, also when it is given as a local file."""
     path = data_dir / source.sample if source.sample else None
     if path is None or not path.is_file():
         return "local"
-    digests = {copied.sha256 for copied in files.values()}
-    return "sample" if digests == {digest_file(path)} else "local"
+    digests = [{copied.sha256 for copied in files.values()}, {digest_file(local)}]
+    return "sample" if {digest_file(path)} in digests else "local"
 
 
 def _describe(
@@ -180,7 +180,9 @@ def _find_sample(source: Source, data_dir: Path) -> Path:
 def _take_own(source: Source, path: Path, out: Path) -> dict[str, CopiedFile]:
     """Copies the sample or a local file; it is the truth, so no digest is demanded."""
     if source.archive is not None and archive_kind(path) is not None:
-        return extract_members(path, dict.fromkeys(source.pinned, MemberInfo()), out)
+        # A sample or a person's own data may hold only some of many files; the model's cleaning
+        # says which of them it needs.
+        return extract_members(path, dict.fromkeys(source.pinned, MemberInfo()), out, partial=True)
     if source.file not in source.pinned or len(source.pinned) > 1:
         raise DataError(
             f"{source.name} is made of several files, so one plain file cannot stand for it",

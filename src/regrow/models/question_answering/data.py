@@ -1,0 +1,256 @@
+"""bAbI's data: from the files to a clean table, and what must hold of that table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from regrow.engine.errors import DataError
+from regrow.engine.expectations import Expectation
+from regrow.models.question_answering.reader import (
+    MAX_STORY_LINES,
+    Reading,
+    read_questions,
+)
+from regrow.models.question_answering.rows import SCHEMA
+from regrow.models.question_answering.tasks import ONLY_EN, TASKS, Edition, Split, member_path
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from regrow.engine.spec import StageContext
+    from regrow.engine.store import Entry
+
+# What expectations need and lists cannot give them; `_derive` fills them in.
+DERIVED = ("sentences", "supporting_max", "unseen_words", "unseen_answer")
+COLUMNS = (*SCHEMA.names, *DERIVED)
+
+
+@dataclass
+class _Task:
+    """What was met in a task's two files."""
+
+    edition: Edition
+    files: dict[Split, Reading] = field(default_factory=dict)
+
+
+def clean(ctx: StageContext) -> dict[str, Any]:
+    """Writes `table.parquet`: one row a question, by task, training file first.
+
+    Its columns are `rows.SCHEMA` and `DERIVED`: how many sentences the story has, the last
+    supporting one (from 0), and for the test split how many words of story and question (counted
+    each time they stand there) and whether the answer are not in the task's training file.
+
+    Returns:
+        Facts: rows by task and split, sizes of the vocabulary and of the longest story and
+        sentence, and which tasks are read from en although en-10k is asked for.
+
+    Raises:
+        DataError: a file is not as bAbI's are, or is not there.
+    """
+    import pyarrow.parquet as pq
+
+    wanted = sorted(set(ctx.config.tasks))
+    tasks: dict[int, _Task] = {}
+    done = 0
+    with pq.ParquetWriter(ctx.out / "table.parquet", _schema(), compression="zstd") as writer:
+        for number in wanted:
+            tasks[number] = task = _Task("en" if number in ONLY_EN else ctx.config.edition)
+            for batch in _read_task(ctx.inputs["download"], number, task):
+                writer.write_batch(batch)
+                done += batch.num_rows
+                ctx.progress("clean questions", done, 0)
+    return _summarise(tasks, ctx.config.edition)
+
+
+def _read_task(download: Entry, number: int, task: _Task) -> Iterator[pa.RecordBatch]:
+    for split in get_args(Split):
+        name = member_path(task.edition, number, split)
+        path = _find(download, name, number)
+        task.files[split] = facts = Reading()
+        train = task.files["train"]
+        try:
+            batches = read_questions(path, facts, edition=task.edition, task=number, split=split)
+            for batch in batches:
+                yield _derive(batch, train)
+        except DataError as error:
+            # A person knows the file by where it came from, not by its copy in the store.
+            origin = f"{download.facts['sources'][0]['origin']}, member {name}"
+            error.where = (error.where or "").replace(str(path), origin)
+            raise
+
+
+def _find(download: Entry, name: str, task: int) -> Path:
+    if name in download.manifest.files:
+        return download.file(name)
+    here = [
+        f"{edition} task {number}"
+        for edition in get_args(Edition)
+        for number in TASKS
+        if member_path(edition, number, "train") in download.manifest.files
+    ]
+    raise DataError(
+        f"the data has no file for task {task}",
+        where=f"{download.facts['sources'][0]['origin']}, member {name}",
+        received=f"training files of {', '.join(here) or 'no task'}",
+        expected=name,
+        remedies=["choose edition and tasks that are there", "run with the real data"],
+    )
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    counts = [pa.field(name, pa.int16()) for name in DERIVED[:-1]]
+    return pa.schema([*SCHEMA, *counts, pa.field(DERIVED[-1], pa.bool_())])
+
+
+def _derive(batch: pa.RecordBatch, train: Reading) -> pa.RecordBatch:
+    """The batch with the columns that expectations need."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    story, facts = batch.column("story"), batch.column("supporting")
+    starts = facts.offsets.to_numpy()[:-1]
+    unseen_words = _count_unseen(story.values, train.words).astype("int64")
+    totals = np.concatenate([[0], np.cumsum(unseen_words)])
+    offsets = story.offsets.to_numpy()
+    unseen = totals[offsets[1:]] - totals[offsets[:-1]]
+    unseen += _count_unseen(batch.column("question"), train.words)
+    answers = pa.array(sorted(train.answers), pa.string())
+    arrays = [
+        pc.list_value_length(story),
+        pa.array(np.maximum.reduceat(facts.values.to_numpy(), starts)),
+        pa.array(np.minimum(unseen, np.iinfo("int16").max)),
+        pc.invert(pc.is_in(batch.column("answer"), value_set=answers)),
+    ]
+    schema = _schema()
+    types = [schema.field(name).type for name in DERIVED]
+    derived = [array.cast(kind) for array, kind in zip(arrays, types, strict=True)]
+    return pa.RecordBatch.from_arrays([*batch.columns, *derived], schema=schema)
+
+
+def _count_unseen(texts: pa.StringArray, words: set[str]) -> Any:
+    """For each text how many of its words are not among `words`."""
+    encoded = texts.dictionary_encode()
+    counts = [
+        sum(word not in words for word in text.split()) for text in encoded.dictionary.to_pylist()
+    ]
+    return np.array(counts, dtype="int64")[encoded.indices.to_numpy()]
+
+
+def _summarise(tasks: dict[int, _Task], edition: Edition) -> dict[str, Any]:
+    files = [reading for task in tasks.values() for reading in task.files.values()]
+    from_en = [number for number, task in tasks.items() if task.edition != edition]
+    facts: dict[str, Any] = {
+        "rows": sum(reading.questions for reading in files),
+        "columns": len(COLUMNS),
+        "edition": edition,
+        "tasks_from_en": from_en,
+        "rows_by_task": {
+            str(number): {split: reading.questions for split, reading in task.files.items()}
+            for number, task in tasks.items()
+        },
+        "stories": sum(reading.stories for reading in files),
+        "vocabulary": len(set().union(*(reading.words for reading in files))),
+        "answers": len(set().union(*(reading.answers for reading in files))),
+        "longest_story_sentences": max(reading.longest_story for reading in files),
+        "longest_sentence_words": max(reading.longest_sentence for reading in files),
+        "empty_lines_dropped": sum(reading.empty_lines for reading in files),
+        "byte_order_marks_removed": sum(reading.byte_order_mark for reading in files),
+    }
+    if from_en:
+        facts["note"] = (
+            "task 3 is read from en, with 1,000 questions to train on: no original copy of its "
+            "10,000 was found, so its figures are none of en-10k"
+        )
+    return facts
+
+
+def _expect(kind: str, why: str, **kwargs: Any) -> Expectation:
+    return Expectation(type=f"expect_{kind}", kwargs=kwargs, why=why)
+
+
+def _between(column: str, low: float, high: float | None, why: str) -> Expectation:
+    return _expect("column_values_to_be_between", why, column=column, min_value=low, max_value=high)
+
+
+WORDS = r"^[^\sA-Z?.]+(?: [^\sA-Z?.]+)*$"
+
+EXPECTATIONS: tuple[Expectation, ...] = (
+    _expect(
+        "table_columns_to_match_ordered_list",
+        "training picks columns by name",
+        column_list=list(COLUMNS),
+    ),
+    _expect(
+        "table_row_count_to_be_between",
+        "fewer questions cannot show whether a task was learned",
+        min_value=100,
+    ),
+    *(
+        _expect("column_values_to_not_be_null", "every question has all its parts", column=name)
+        for name in SCHEMA.names
+    ),
+    _expect("column_values_to_be_unique", "an id names one question", column="id"),
+    _expect(
+        "column_values_to_match_regex",
+        "an id says where its question stands: edition, task, split and number",
+        column="id",
+        regex=r"^en(?:-10k)?/qa\d\d/(?:train|test)/\d{7}$",
+    ),
+    _expect(
+        "column_values_to_be_in_set",
+        "the two editions that are read",
+        column="edition",
+        value_set=["en", "en-10k"],
+    ),
+    _between("task", 1, 20, "there are twenty tasks"),
+    _expect(
+        "column_distinct_values_to_equal_set",
+        "without either there is nothing to learn from, or nothing to measure by",
+        column="split",
+        value_set=["train", "test"],
+    ),
+    _between("line", 2, None, "a sentence stands before every question"),
+    _between("story_number", 1, None, "stories are counted from 1"),
+    _between("sentences", 1, MAX_STORY_LINES, "a question is about a story"),
+    _between("supporting_max", 0, MAX_STORY_LINES, "every question has a supporting fact"),
+    _expect(
+        "column_pair_values_a_to_be_greater_than_b",
+        "a supporting fact is a sentence of the story",
+        column_A="sentences",
+        column_B="supporting_max",
+    ),
+    _expect(
+        "column_pair_values_a_to_be_greater_than_b",
+        "new sentences are sentences of the story",
+        column_A="sentences",
+        column_B="new_from",
+        or_equal=True,
+    ),
+    _expect(
+        "column_values_to_match_regex",
+        "a question is lower-case words with one blank between them",
+        column="question",
+        regex=WORDS,
+    ),
+    _expect(
+        "column_values_to_match_regex",
+        "an answer is lower-case words, or a list or path of them",
+        column="answer",
+        regex=r"^[^\sA-Z]+$",
+    ),
+    _between("unseen_words", 0, 0, "a model knows no word that its task's training file lacks"),
+    _expect(
+        "column_values_to_be_in_set",
+        "an answer that training lacks cannot be given: one list of en's task 8 is such",
+        column="unseen_answer",
+        value_set=[False],
+        mostly=0.99,
+    ),
+)
