@@ -33,7 +33,7 @@ def test_the_six_stages_and_predictions(model: str, regrow: Regrow, tmp_path: Pa
     summary = json.loads(done.stdout)
     assert len(summary["stages"]) == 6
     assert summary["data_kind"] == "real"
-    assert summary["decision"]["action"] == "promoted"
+    assert summary["decision"]["action"] == "first"
     page = Path(summary["report"]).read_text()
     for text in (summary["tables"][0]["title"], "Optical Recognition of Handwritten Digits"):
         assert text in page

@@ -231,6 +231,15 @@ def test_a_broken_database_is_one_clear_error(home: Path) -> None:
         open_registry(home)
 
 
+def test_a_database_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
+    half = tmp_path / ".mlflow.db.making"
+    half.mkdir()
+    (half / "mlflow.db").write_bytes(b"half")
+    (half / "mlflow.db-journal").write_bytes(b"half")
+    open_registry(tmp_path)
+    assert [path.name for path in tmp_path.glob("*mlflow*")] == ["mlflow.db"]
+
+
 def test_an_absent_server_is_worth_another_try(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from regrow.engine.errors import is_transient
 

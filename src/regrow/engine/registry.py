@@ -13,13 +13,14 @@ import json
 import logging
 import math
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from regrow.engine.errors import RegrowError, UserError
+from regrow.engine.errors import UserError
 from regrow.engine.gate import Decision, append_decision, now, parse_decision, read_decisions
 from regrow.engine.locks import exclusive
 
@@ -126,6 +127,7 @@ class Registry:
         for chatty in ("mlflow", "alembic"):
             logging.getLogger(chatty).setLevel(logging.ERROR)
         try:
+            self._make_database()
             self.client = mlflow.MlflowClient()
             self.client.search_registered_models(max_results=1)
         except Exception as error:
@@ -142,6 +144,25 @@ class Registry:
                     "name another by MLFLOW_TRACKING_URI",
                 ],
             ) from error
+
+    def _make_database(self) -> None:
+        """A new SQLite file, made beside its place: MLflow cannot go on with a half-made one."""
+        import mlflow
+
+        path = Path(self.tracking_uri.removeprefix("sqlite:///"))
+        if not self.tracking_uri.startswith("sqlite:///") or path.exists():
+            return
+        with exclusive(self.home / "locks" / "mlflow-database.lock"):
+            if path.exists():
+                return
+            # A folder, as a killed attempt leaves SQLite's journal beside the file.
+            making = path.with_name(f".{path.name}.making")
+            shutil.rmtree(making, ignore_errors=True)
+            making.mkdir(parents=True)
+            uri = f"sqlite:///{making / path.name}"
+            mlflow.MlflowClient(uri, uri).search_registered_models(max_results=1)
+            (making / path.name).replace(path)
+            making.rmdir()
 
     def champion(self) -> Any | None:
         """The champion's model version, or None."""
@@ -276,10 +297,9 @@ class Registry:
         try:
             model = self.load(int(version.version))
             difference = find_difference(model, self.artifact(version, "example.npz"))
-        except RegrowError:
-            raise
         except Exception as error:
-            raise self._broken(version, f"{type(error).__name__}: {error}") from error
+            received = getattr(error, "received", None) or f"{type(error).__name__}: {error}"
+            raise self._broken(version, received) from error
         if difference:
             raise self._broken(version, difference)
 
