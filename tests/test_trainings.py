@@ -72,7 +72,7 @@ def test_the_best_of_the_first_group_is_published(tmp_path: Path) -> None:
 
 def test_another_group_can_be_published(tmp_path: Path) -> None:
     context = make_context(tmp_path, "out")
-    facts = run_trainings(context, Trainings().by_label(), published="other")
+    facts = run_trainings(context, Trainings().by_label(), published=["other"])
     assert facts["published_run"] == "other/seed-0"
 
 

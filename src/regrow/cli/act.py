@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regrow.cli.options import Json, Model, Sample, build_request
+from regrow.cli.options import Json, Model, Sample, Scope, build_request
 from regrow.cli.output import console, errors, print_json, print_table, progress_bars
-from regrow.engine.config import DataChoice, RunRequest, Settings, read_environment
+from regrow.engine.config import (
+    DataChoice,
+    RunRequest,
+    Settings,
+    flatten,
+    parse_overrides,
+    read_environment,
+)
 from regrow.engine.errors import UserError
 from regrow.engine.pipeline import Pipeline, Stage, StageRef
 from regrow.engine.progress import report
@@ -27,6 +34,10 @@ RUN_EXAMPLES = (
     "Examples: [bold]regrow run air-quality[/]   [bold]regrow run air-quality --sample[/]   "
     "[bold]regrow run air-quality --preset book --set seeds=1[/]   "
     "[bold]regrow run air-quality --source air-quality=AirQualityUCI.csv --json[/]"
+)
+SWEEP_EXAMPLES = (
+    "Examples: [bold]regrow sweep question-answering --over 'tasks=[[1],[2],[3]]'[/]   "
+    "[bold]regrow sweep stacked-autoencoder --over 'code_size=[2,4,8]' --workers 2[/]"
 )
 PREDICT_EXAMPLES = (
     "Examples: [bold]regrow predict air-quality readings.csv -o benzene.parquet[/]   "
@@ -52,6 +63,7 @@ QUIET_ENVIRONMENT = {
 def register(app: typer.Typer) -> None:
     """Adds these commands to the application."""
     app.command("run", epilog=RUN_EXAMPLES)(run)
+    app.command("sweep", epilog=SWEEP_EXAMPLES)(sweep)
     app.command("predict", epilog=PREDICT_EXAMPLES)(predict)
     app.command("rollback", epilog=ROLLBACK_EXAMPLES)(rollback)
 
@@ -97,6 +109,63 @@ def run(
         _print_summary(summary)
 
 
+def sweep(
+    model: Model,
+    over: Annotated[
+        str, typer.Option(metavar="NAME=[V1,V2,...]", help="The setting, and a list of its values.")
+    ],
+    preset: Annotated[str | None, typer.Option(help="A named set of settings.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change one setting of all runs."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Runs at a time.")] = 2,
+    sample: Sample = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Runs a model once for each of several values of a setting, each in a process of its own.
+
+    Every run goes through the six stages and is found in the store the next time.
+    """
+    prepare_terminal(verbose=verbose)
+    from regrow.engine.sweep import SweepRequest, check_sweep
+
+    [(name, values)] = flatten(parse_overrides([over])).items()
+    if not isinstance(values, list) or not values:
+        raise UserError(
+            "the values of a sweep are a list",
+            where="--over",
+            received=over,
+            expected="for example --over 'seeds=[1,3,5]'",
+        )
+    request = SweepRequest(
+        model=get_spec(model).name,
+        setting=name,
+        values=values,
+        preset=preset,
+        overrides=parse_overrides(overrides or []),
+        sample=sample,
+        workers=workers,
+    )
+    check_sweep(get_spec(model), request)
+    sys.path.insert(0, str(read_environment().project))
+    module = importlib.import_module("flows.sweep")
+    with progress_bars():
+        flow = module.sweep.with_options(task_runner=module.make_runner(workers))
+        table: dict[str, Any] = flow(request)
+    if as_json:
+        print_json(table)
+    else:
+        print_table(table["title"], table["columns"], table["rows"])
+    if table["failed"]:
+        raise UserError(
+            f"{table['failed']} of {len(values)} runs failed",
+            received="\n".join(t for t in table["runs"].values() if isinstance(t, str)),
+            remedies=["put right what is said above and run the same again: the others are kept"],
+        )
+
+
 def predict(
     model: Model,
     inputs: Annotated[
@@ -106,6 +175,7 @@ def predict(
         Path | None, typer.Option("--output", "-o", help="Write .csv or .parquet, not the screen.")
     ] = None,
     version: Annotated[int | None, typer.Option(help="A version other than the champion.")] = None,
+    scope: Scope = "",
     sample: Sample = False,
     as_json: Json = False,
 ) -> None:
@@ -126,7 +196,9 @@ def predict(
         )
     from regrow.engine.predict import predict_files, write_frame
 
-    frame, used = predict_files(spec, read_environment(), inputs, version=version, sample=sample)
+    frame, used = predict_files(
+        spec, read_environment(), inputs, version=version, sample=sample, scope=scope
+    )
     if output:
         write_frame(frame, output)
         errors.print(f"{len(frame)} predictions by {used} written to {output}", markup=False)
@@ -141,6 +213,7 @@ def rollback(
     version: Annotated[
         int | None, typer.Argument(help="The version to go back to [default: the one before].")
     ] = None,
+    scope: Scope = "",
     sample: Sample = False,
     as_json: Json = False,
 ) -> None:
@@ -150,7 +223,8 @@ def rollback(
 
     from regrow.engine.publish import open_registry
 
-    decision = open_registry(get_spec(model), read_environment(), sample=sample).rollback(version)
+    registry = open_registry(get_spec(model), read_environment(), sample=sample, scope=scope)
+    decision = registry.rollback(version)
     if as_json:
         print_json(asdict(decision))
     else:

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from regrow.cli import act
-from regrow.cli.options import Json, Model, Sample, build_request
+from regrow.cli.options import Json, Model, Sample, Scope, build_request
 from regrow.cli.output import console, print_json, print_table
 from regrow.engine.config import (
     decisions_path,
     effective_preset,
     flatten,
+    list_scopes,
     read_environment,
     registered_name,
 )
@@ -99,8 +100,9 @@ def status(
                 "outcome": record.outcome if record else "never run",
                 "data": record.request.data if record else None,
                 "error": record.error if record else None,
-                "champion": _champion(name, sample=False),
-                "champion_on_sample": _champion(name, sample=True),
+                "champion": _champion(name, "", sample=False),
+                "champion_on_sample": _champion(name, "", sample=True),
+                "scopes": _champions_by_scope(name),
                 "stages": [ref.model_dump() for ref in record.stages.values()] if record else [],
             }
         )
@@ -112,6 +114,8 @@ def status(
     for row in rows:
         if row["champion_on_sample"]:
             console.print(f"  {row['model']}: on the sample {_say(row['champion_on_sample'])}")
+        for scope, champion in row["scopes"].items():
+            console.print(f"  {row['model']}, {scope}: {_say(champion)}")
         if row["error"]:
             console.print(f"\n{row['model']} failed:\n{row['error']}", markup=False, soft_wrap=True)
 
@@ -150,10 +154,10 @@ def why(
 
 
 @app.command(epilog="Example: [bold]regrow log air-quality[/]")
-def log(model: Model, sample: Sample = False, as_json: Json = False) -> None:
+def log(model: Model, scope: Scope = "", sample: Sample = False, as_json: Json = False) -> None:
     """Prints every decision on which version is the champion, oldest first."""
     settings = read_environment()
-    name = registered_name(get_spec(model).name, sample=sample)
+    name = registered_name(get_spec(model).name, scope, sample=sample)
     decisions = read_decisions(decisions_path(settings.home, name))
     if as_json:
         print_json([_as_dict(decision) for decision in decisions])
@@ -180,10 +184,21 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _champion(model: str, *, sample: bool) -> dict[str, Any] | None:
-    path = decisions_path(read_environment().home, registered_name(model, sample=sample))
-    decisions = read_decisions(path)
+def _champion(model: str, scope: str, *, sample: bool) -> dict[str, Any] | None:
+    name = registered_name(model, scope, sample=sample)
+    decisions = read_decisions(decisions_path(read_environment().home, name))
     return _as_dict(decisions[-1]) if decisions else None
+
+
+def _champions_by_scope(model: str) -> dict[str, dict[str, Any] | None]:
+    """By scope, with ".sample" behind those that the sample trained."""
+    home = read_environment().home
+    return {
+        f"{scope}.sample" if sample else scope: _champion(model, scope, sample=sample)
+        for sample in (False, True)
+        for scope in list_scopes(home, model, sample=sample)
+        if scope
+    }
 
 
 def _say(decision: dict[str, Any] | None) -> str:

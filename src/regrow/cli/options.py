@@ -15,6 +15,10 @@ Model = Annotated[str, typer.Argument(help="The model's name, as regrow list sho
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for scripts.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Use the shipped sample, not real data.")]
 
+Scope = Annotated[
+    str, typer.Option(help="Which of the model's champions, such as qa02; see regrow status.")
+]
+
 
 def build_request(
     spec: ModelSpec,

@@ -65,14 +65,22 @@ def find_project() -> Path:
     return checkout if (checkout / "data" / "sources.toml").is_file() else PACKAGE_DIR / "_project"
 
 
-def registered_name(model: str, *, sample: bool) -> str:
-    """The model's name in the registry; what was trained on the sample has a name of its own."""
-    return f"{model}.sample" if sample else model
+def registered_name(model: str, scope: str = "", *, sample: bool) -> str:
+    """The model's name in the registry; each scope, and what the sample trained, has its own."""
+    return ".".join(part for part in (model, scope, "sample" if sample else "") if part)
 
 
 def decisions_path(home: Path, registered: str) -> Path:
     """The append-only log of the decisions on a registered model."""
     return home / "decisions" / f"{registered}.jsonl"
+
+
+def list_scopes(home: Path, model: str, *, sample: bool) -> list[str]:
+    """The scopes of a model that a decision was taken on, "" first."""
+    end = ".sample" if sample else ""
+    names = [path.stem for path in (home / "decisions").glob(f"{model}*{end}.jsonl")]
+    parts = [name.removesuffix(end).partition(".")[2] for name in names if name != model or not end]
+    return sorted(scope for scope in parts if sample or scope.rpartition(".")[2] != "sample")
 
 
 class RunRequest(BaseModel):

@@ -233,6 +233,10 @@ class Pipeline:
             # Read when the data arrives and no part of the fingerprint: drift only warns, and a new
             # champion must not make the validation of unchanged data run again.
             reference=find_reference(
-                self.spec, self.settings, sample=sample, data_digest=clean.digest
+                self.spec,
+                self.settings,
+                sample=sample,
+                scope=self.spec.scope(context.config),
+                data_digest=clean.digest,
             ),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regrow.engine.config import Settings
 from regrow.engine.publish import open_registry
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 def predict_files(
-    spec: ModelSpec, settings: Settings, paths: Sequence[Path], *, version: int | None, sample: bool
+    spec: ModelSpec,
+    settings: Settings,
+    paths: Sequence[Path],
+    *,
+    version: int | None,
+    sample: bool,
+    scope: str = "",
 ) -> tuple[pd.DataFrame, str]:
     """Predicts for files of inputs with the champion, or another version.
 
@@ -26,10 +32,21 @@ def predict_files(
         UserError: no such version.
         DataError: the inputs cannot be read.
     """
-    registry = open_registry(spec, settings, sample=sample)
+    model, used = load_registered(spec, settings, version=version, sample=sample, scope=scope)
+    return load(spec.predict)(model, paths), used
+
+
+def load_registered(
+    spec: ModelSpec, settings: Settings, *, version: int | None, sample: bool, scope: str = ""
+) -> tuple[Any, str]:
+    """The champion, or another version, and its name.
+
+    Raises:
+        UserError: no such version.
+    """
+    registry = open_registry(spec, settings, sample=sample, scope=scope)
     number = int(registry.find(version).version)
-    model = registry.load(number)
-    return load(spec.predict)(model, paths), f"{registry.name} version {number}"
+    return registry.load(number), f"{registry.name} version {number}"
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:

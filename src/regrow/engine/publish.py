@@ -45,7 +45,13 @@ class PublishRequest:
     @property
     def registered(self) -> str:
         """The model's name in the registry."""
-        return registered_name(self.spec.name, sample=self.data_kind == "sample")
+        sample = self.data_kind == "sample"
+        return registered_name(self.spec.name, self.scope, sample=sample)
+
+    @property
+    def scope(self) -> str:
+        """Which of the model's champions this release competes with."""
+        return self.spec.scope(self.context.config)
 
     @property
     def data_version(self) -> str:
@@ -55,11 +61,13 @@ class PublishRequest:
         )
 
 
-def open_registry(spec: ModelSpec, settings: Settings, *, sample: bool) -> Registry:
-    """The registry of one model; imports MLflow."""
+def open_registry(
+    spec: ModelSpec, settings: Settings, *, sample: bool, scope: str = ""
+) -> Registry:
+    """The registry of one scope of a model; imports MLflow."""
     from regrow.engine.registry import Registry
 
-    name = registered_name(spec.name, sample=sample)
+    name = registered_name(spec.name, scope, sample=sample)
     return Registry(
         settings.tracking_uri,
         name,
@@ -70,13 +78,13 @@ def open_registry(spec: ModelSpec, settings: Settings, *, sample: bool) -> Regis
 
 
 def find_reference(
-    spec: ModelSpec, settings: Settings, *, sample: bool, data_digest: str
+    spec: ModelSpec, settings: Settings, *, sample: bool, scope: str, data_digest: str
 ) -> Reference | None:
     """The profile of the champion's training data, unless it was trained on this very data."""
     uri = settings.tracking_uri
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         return None
-    registry = open_registry(spec, settings, sample=sample)
+    registry = open_registry(spec, settings, sample=sample, scope=scope)
     champion = registry.champion()
     if champion is None or champion.tags.get("regrow.data_digest") == data_digest:
         return None
@@ -91,7 +99,8 @@ def publish(request: PublishRequest) -> dict[str, Any]:
         Facts: version, decision, where the report and the MLflow run are, the figures to show.
     """
     context, out = request.context, request.context.out
-    registry = open_registry(request.spec, request.settings, sample=request.data_kind == "sample")
+    sample = request.data_kind == "sample"
+    registry = open_registry(request.spec, request.settings, sample=sample, scope=request.scope)
     evaluation = _read_json(context, "evaluate", "evaluation.json")
     release = _describe_release(request, evaluation)
     context.progress("publish: registering", 0, 2)

@@ -82,6 +82,10 @@ class Gate:
     unit: str = ""
 
 
+def _everything(_config: ModelConfig) -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """Everything the engine needs to know of a model. `docs/architecture.md` says how to add one.
@@ -95,6 +99,8 @@ class ModelSpec:
         stages: how the model does "clean", "validate", "train" and "evaluate".
         gate: how a challenger is judged.
         predict: dotted path of `predict(model, paths) -> pandas.DataFrame`.
+        scope: what the champions of a configuration are for: only those of one scope compete. ""
+            where there is one kind, else a short name that becomes part of the registered one.
         id_column: the column by which a person finds a row of the clean table again.
     """
 
@@ -106,6 +112,7 @@ class ModelSpec:
     stages: Mapping[str, StageSpec]
     gate: Gate
     predict: str
+    scope: Callable[[ModelConfig], str] = _everything
     id_column: str | None = None
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from regrow.engine.spec import StageContext
 
+Enough = Callable[[Mapping[str, Any]], bool]
 Training = Callable[[Path], "tuple[keras.Model, dict[str, Any]]"]
 """Called with a folder for checkpoints that outlives a kill; returns the model and its record.
 
@@ -23,7 +24,11 @@ the smaller the better), "seconds", and whatever else is worth keeping.
 
 
 def run_trainings(
-    ctx: StageContext, trainings: Mapping[str, Training], *, published: str = ""
+    ctx: StageContext,
+    trainings: Mapping[str, Training],
+    *,
+    published: Collection[str] = (),
+    enough: Enough | None = None,
 ) -> dict[str, Any]:
     """Does all trainings that an earlier, killed process has not done.
 
@@ -32,7 +37,8 @@ def run_trainings(
     Args:
         ctx: the stage's context.
         trainings: by label, "GROUP/seed-N".
-        published: the group whose best is published; by default the first training's.
+        published: the groups whose best is published; by default the first training's.
+        enough: says of a record whether groups after its own can be left out.
 
     Returns:
         Facts: published_run, runs, parameters, seconds.
@@ -43,8 +49,11 @@ def run_trainings(
 
     runs = ctx.out / "runs"
     runs.mkdir()
-    history = []
+    history: list[dict[str, Any]] = []
     for label, training in trainings.items():
+        is_next_group = bool(history) and _group(label) != _group(history[-1]["run"])
+        if enough and is_next_group and any(enough(run) for run in history):
+            break
         name = label.replace("/", "-")
         kept = ctx.scratch / name
         record = kept / "record.json"
@@ -58,9 +67,9 @@ def run_trainings(
             write_json(record, facts)  # last: it says that this training is done
         (runs / f"{name}.keras").write_bytes((kept / "model.keras").read_bytes())
         history.append({"run": label, **json.loads(record.read_text())})
-    group = published or next(iter(trainings)).rpartition("/")[0]
+    groups = published or [_group(next(iter(trainings)))]
     best = min(
-        (run for run in history if run["run"].startswith(f"{group}/")),
+        (run for run in history if _group(run["run"]) in groups),
         key=lambda run: run["val_loss"],
     )
     chosen = runs / f"{best['run'].replace('/', '-')}.keras"
@@ -72,6 +81,10 @@ def run_trainings(
         "runs": len(history),
         "seconds": round(sum(run["seconds"] for run in history), 2),
     }
+
+
+def _group(label: str) -> str:
+    return label.rpartition("/")[0]
 
 
 def load_runs(train: Path, group: str) -> dict[str, keras.Model]:

@@ -1,0 +1,34 @@
+"""Pipeline question-answering: questions about short stories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from prefect import flow
+
+from flows.pipeline import explain_failure, name_run, request_of, run_pipeline
+from regrow.engine.config import DataChoice
+from regrow.engine.pipeline import Stage, StageRef
+from regrow.models.question_answering.spec import SPEC, QuestionAnsweringConfig
+
+
+@flow(name=SPEC.name, description=SPEC.title, flow_run_name=name_run, on_failure=[explain_failure])
+def question_answering(
+    preset: Literal[
+        "best", "compare", "memory", "joint", "paper", "book", "book-as-read", "quick"
+    ] = "best",
+    config: QuestionAnsweringConfig | None = None,
+    data: DataChoice = "real",
+    sources: dict[str, Path] | None = None,
+) -> dict[Stage, StageRef]:
+    """Downloads, cleans, validates, trains, evaluates and publishes the question-answering model.
+
+    Args:
+        preset: a named set of settings; `config`, where given, is used in its place.
+        config: every setting.
+        data: the real files, or the shipped sample, which has tasks 1 to 3 only.
+        sources: a local file to use for a source, by the source's name.
+    """
+    parameters = {"preset": preset, "config": config, "data": data, "sources": sources}
+    return run_pipeline(request_of(SPEC.name, parameters))

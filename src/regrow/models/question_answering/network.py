@@ -1,0 +1,235 @@
+"""The networks of question-answering, and their training."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from regrow.engine.inference import load_model, save_example
+from regrow.engine.profile import profile_table
+from regrow.engine.training import FitPlan, FitResult, fit, set_seed
+from regrow.engine.trainings import run_trainings
+from regrow.models.question_answering.book import build_book
+from regrow.models.question_answering.end_to_end_memory import EndToEndMemory
+from regrow.models.question_answering.query_reduction import QueryReduction
+from regrow.models.question_answering.table import forget_answered, read_questions
+from regrow.models.question_answering.vocabulary import (
+    Sizes,
+    Vocabulary,
+    collect_words,
+    encode,
+    measure_sizes,
+    read_sizes,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from regrow.engine.spec import StageContext
+    from regrow.models.question_answering.spec import NetworkConfig, QuestionAnsweringConfig
+
+EXAMPLE_QUESTIONS = 8
+
+
+def train(ctx: StageContext) -> dict[str, Any]:
+    """Trains every network with every seed; publishes the lowest loss on validation stories."""
+    config: QuestionAnsweringConfig = ctx.config
+    table = ctx.inputs["clean"].file("table.parquet")
+    frame = read_questions(table, split="train")
+    if config.forget_answered:
+        frame = forget_answered(frame)
+    training, validation = split_stories(frame, config.validation_share)
+    facts = run_trainings(
+        ctx,
+        {
+            f"{name}/seed-{seed}": partial(_train_one, ctx, name, seed, training, validation)
+            for name in config.networks
+            for seed in range(config.seeds)
+        },
+        published=tuple(config.networks),
+        enough=(lambda record: record["val_accuracy"] == 1.0) if config.until_perfect else None,
+    )
+    model = load_model(ctx.out / "model.keras")
+    examples = encode_frame(validation.head(EXAMPLE_QUESTIONS), model)
+    save_example(ctx.out / "example.npz", model, examples)
+    profile = profile_table(training, ["task", "sentences", "answer"])
+    (ctx.out / "profile.json").write_text(json.dumps(profile))
+    return {
+        **facts,
+        "training_questions": len(training),
+        "validation_questions": len(validation),
+    }
+
+
+def split_stories(frame: pd.DataFrame, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The last stories of each task for validation: at least this share, and whole ones."""
+    last = frame.groupby("task")["story_number"].transform("max")
+    held_out = frame["story_number"] > (last * (1 - share)).astype(int)
+    return frame[~held_out], frame[held_out]
+
+
+def encode_frame(frame: pd.DataFrame, model: keras.Model) -> dict[str, np.ndarray[Any, Any]]:
+    """The inputs of a network for rows of the table."""
+    return encode(
+        list(frame["story"]),
+        list(frame["question"]),
+        model.get_layer("vocabulary"),
+        read_sizes(model),
+    )
+
+
+def build_network(
+    config: NetworkConfig, vocabulary: Vocabulary, sizes: Sizes
+) -> tuple[keras.Model, keras.Model]:
+    """One network as two models with the same weights: to train, and to publish.
+
+    Returns:
+        The model to train gives the answers' scores before the softmax, (batch, answers). The
+        published one gives `answer`, (batch, answers), probabilities, and, unless it is the book's,
+        `attention`, (batch, hops or layers, sentences).
+    """
+    inputs = {
+        "story": keras.Input((sizes.sentences, sizes.sentence_words), dtype="int32", name="story"),
+        "question": keras.Input((sizes.question_words,), dtype="int32", name="question"),
+    }
+    story, question = vocabulary(inputs["story"]), inputs["question"]
+    outputs = {}
+    if config.kind == "book":
+        scores = build_book(story, question, len(vocabulary.words), len(vocabulary.answers))
+    else:
+        scores, outputs["attention"] = _make_reader(config, vocabulary)(story, question)
+    outputs["answer"] = keras.layers.Softmax(name="answer")(scores)
+    return keras.Model(inputs, scores), keras.Model(inputs, outputs, name="question_answering")
+
+
+def _make_reader(config: NetworkConfig, vocabulary: Vocabulary) -> keras.layers.Layer:
+    words, answers = len(vocabulary.words), vocabulary.answers
+    if config.kind == "query-reduction":
+        return QueryReduction(
+            words,
+            len(answers),
+            size=config.size,
+            depth=config.depth,
+            gates=config.gates,
+            projected=config.projected,
+            dropout=config.dropout,
+            name="reader",
+        )
+    assert config.kind == "memory"
+    numbers = [vocabulary.number_words(answer) for answer in answers]
+    return EndToEndMemory(
+        words,
+        [found[0] if len(found) == 1 else 0 for found in numbers],
+        size=config.size,
+        hops=config.hops,
+        tying=config.tying,
+        position_encoding=config.position_encoding,
+        time_noise=config.time_noise,
+        rectified=config.rectified,
+        name="reader",
+    )
+
+
+def _train_one(
+    ctx: StageContext,
+    name: str,
+    seed: int,
+    training: pd.DataFrame,
+    validation: pd.DataFrame,
+    kept: Path,
+) -> tuple[keras.Model, dict[str, Any]]:
+    config: QuestionAnsweringConfig = ctx.config
+    network = config.networks[name]
+    # TensorFlow's own determinism would switch XLA off; on a CPU these networks do not need it.
+    set_seed(seed, deterministic=False)
+    # Noise in time makes sentences older: without room they would fall out of the memory.
+    spare = 0.25 if network.kind == "memory" else 0.0
+    sizes = measure_sizes(training, config.sentences, spare)
+    vocabulary = Vocabulary(*collect_words(training), config.tasks, name="vocabulary")
+    model, published = build_network(network, vocabulary, sizes)
+    parts = [
+        (
+            encode_frame(part, published),
+            vocabulary.number_answers(part["answer"]),
+        )
+        for part in (training, validation)
+    ]
+    known = parts[1][1] >= 0  # an answer that training lacks has no number to learn by
+    held_out = ({k: v[known] for k, v in parts[1][0].items()}, parts[1][1][known])
+    phases: list[tuple[str, int, float]] = [("", network.epochs, network.learning_rate)]
+    if network.kind == "memory" and network.linear_epochs:
+        phases.insert(0, ("linear", network.linear_epochs, network.learning_rate / 2))
+    results: list[FitResult] = []
+    total = sum(epochs for _phase, epochs, _rate in phases)
+    for phase, epochs, rate in phases:
+        if network.kind == "memory":
+            model.get_layer("reader").linear.assign(float(phase == "linear"))
+        steps = math.ceil(len(training) / network.batch_size)
+        model.compile(
+            optimizer=_make_optimizer(network, rate, epochs, steps),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        )
+        before = sum(result.epochs_run for result in results)
+        results.append(
+            fit(
+                model,
+                *parts[0],
+                plan=FitPlan(
+                    epochs=epochs,
+                    batch_size=network.batch_size,
+                    seed=seed,
+                    deterministic=False,
+                    # XLA joins the many small steps of the scan, and takes long to compile.
+                    jit_compile=network.kind == "query-reduction",
+                ),
+                validation=held_out,
+                checkpoint=kept / phase,
+                on_epoch=partial(_report, ctx, f"{name} seed {seed}", before, total),
+            )
+        )
+    return published, _record(results)
+
+
+def _report(
+    ctx: StageContext, what: str, before: int, total: int, done: int, _values: dict[str, float]
+) -> None:
+    ctx.progress(what, before + done, total)
+
+
+def _make_optimizer(
+    network: NetworkConfig, rate: float, epochs: int, steps: int
+) -> keras.optimizers.Optimizer:
+    """The network's optimizer with its schedule; `steps` are those of an epoch."""
+    schedules = keras.optimizers.schedules
+    falling: Any = rate
+    if network.schedule == "cosine":
+        falling = schedules.CosineDecay(rate, steps * epochs)
+    elif network.schedule != "constant":
+        every = int(network.schedule) * steps
+        falling = schedules.ExponentialDecay(rate, every, 0.5, staircase=True)
+    options: dict[str, Any] = {"learning_rate": falling, "clipnorm": network.clip_norm}
+    if network.kind == "query-reduction":
+        return keras.optimizers.AdamW(weight_decay=network.weight_decay, **options)
+    return keras.optimizers.get({"class_name": network.optimizer, "config": options})
+
+
+def _record(results: Sequence[FitResult]) -> dict[str, Any]:
+    """What is kept of a training: the curves of its phases one after another."""
+    names = results[0].curves
+    return {
+        "curves": {name: [y for of in results for y in of.curves[name]] for name in names},
+        "val_loss": results[-1].curves["val_loss"][-1],
+        "val_accuracy": results[-1].curves["val_accuracy"][-1],
+        "seconds": round(sum(result.seconds for result in results), 3),
+        "steps": sum(result.steps for result in results),
+        "resumed_from": sum(result.resumed_from for result in results),
+    }
