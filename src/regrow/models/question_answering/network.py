@@ -55,7 +55,7 @@ def train(ctx: StageContext) -> dict[str, Any]:
             for seed in range(config.seeds)
         },
         published=tuple(config.networks),
-        enough=(lambda record: record["val_accuracy"] == 1.0) if config.until_perfect else None,
+        enough=lambda run: 100 * (1 - run["val_accuracy"]) <= config.until_error_percent,
     )
     model = load_model(ctx.out / "model.keras")
     examples = encode_frame(validation.head(EXAMPLE_QUESTIONS), model)
