@@ -18,6 +18,7 @@ from regrow.engine.download import Expected, PlaceError, Retries, discard_part, 
 from regrow.engine.errors import SourceError, UserError
 from regrow.engine.fingerprint import digest_file
 from regrow.engine.locks import exclusive
+from regrow.engine.remote_zip import download_member
 from regrow.engine.source_list import MirrorCopy, Source
 from regrow.engine.spec import Progress
 
@@ -127,7 +128,8 @@ def _fetch(
     part = downloads / f"{stem}{name}.part"
     report = partial(progress, f"downloading {source.remote.name}")
     if place.folder is None:
-        download(place.address, part, place.expected, report=report, retries=retries)
+        get = download_member if "#" in place.address else download
+        get(place.address, part, place.expected, report=report, retries=retries)
     else:
         try:
             _copy_from_folder(place, place.folder, part)

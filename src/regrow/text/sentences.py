@@ -29,8 +29,8 @@ CLOSING = frozenset("\"')]}\u2018\u2019\u201c\u201d\xab\xbb")
 BLANKS = " \n\t\r\x0b\x0c"
 PLAIN = re.compile(r"([A-Za-z]{2,})\.\s+([A-Z][A-Za-z]*)")
 
-_language = PunktLanguageVars()  # type: ignore[no-untyped-call]
-_ENDS = _language.period_context_re()  # type: ignore[no-untyped-call]
+_language = PunktLanguageVars()
+_ENDS = _language.period_context_re()
 _REALIGNED = _language.re_boundary_realignment
 
 
@@ -74,7 +74,7 @@ class SentenceSplitter:
             word, following = plain[1].lower(), plain[2].lower()
             if word not in self._parameters.abbrev_types:
                 return (word, following) not in self._parameters.collocations
-        return self._contains_break(context)
+        return bool(self._contains_break(context))
 
 
 def _find_ends(text: str) -> Iterator[tuple[Match[str], int]]:
@@ -124,7 +124,7 @@ def load_punkt(folder: Path) -> PunktParameters:
     Raises:
         DataError: a file is missing or has a line that is not as it should be.
     """
-    parameters = PunktParameters()  # type: ignore[no-untyped-call]
+    parameters = PunktParameters()
     abbreviations, collocations, contexts, starters = (
         list(_read_fields(folder / name, 2 if name.endswith(".tab") else 1)) for name in PUNKT_FILES
     )
@@ -166,10 +166,10 @@ def train_punkt(texts: Iterable[str]) -> PunktParameters:
 
     All text is looked at, but it is not kept.
     """
-    trainer: Any = PunktTrainer()  # type: ignore[no-untyped-call]
+    trainer: Any = PunktTrainer()
     for text in texts:
         trainer.train(text, finalize=False)
     trainer.finalize_training()
-    parameters = trainer.get_params()
+    parameters: PunktParameters = trainer.get_params()
     parameters.ortho_context = _Contexts(parameters.ortho_context)
-    return parameters  # type: ignore[no-any-return]
+    return parameters

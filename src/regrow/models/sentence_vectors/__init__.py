@@ -1,1 +1,1 @@
-"""Sentence vectors: the Reuters newswire, and an autoencoder that turns its sentences into vectors."""
+"""Sentence vectors: Reuters' news, and an autoencoder that turns its sentences into vectors."""

@@ -1,4 +1,4 @@
-"""Reads Reuters-21578's SGML files, and nothing that is not quite like them, one document at a time.
+"""Reads Reuters-21578's SGML files, and nothing that is not quite like them, document by document.
 
 The files are Latin-1; `<` and `&` in texts and all control characters are entities. A document is
 cut out of the stream at `</REUTERS>` and its tags are walked once, each against the element that it
@@ -39,7 +39,7 @@ NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
 # Noise may follow; one of the 21,578 has an hour of 605, and keeps its day alone.
 DATE = re.compile(r"\s*(\d{1,2})-([A-Z]{3})-(\d{4})\b(?:\s+(\d\d):(\d\d):(\d\d)\.(\d{1,2}))?")
-MONTHS = dict(zip("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), range(1, 13)))
+MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC"
 
 LISTS = ("TOPICS", "PLACES", "PEOPLE", "ORGS", "EXCHANGES", "COMPANIES")
 # Which elements may hold which.
@@ -96,8 +96,8 @@ def _cut(path: Path) -> Iterator[tuple[int, bytes]]:
         while block := stream.read(BLOCK_BYTES):
             _check_bytes(path, offset + len(waiting), block)
             if not offset and not waiting:
-                start = DOCTYPE.match(block)
-                offset = start.end() if start else 0
+                doctype = DOCTYPE.match(block)
+                offset = doctype.end() if doctype else 0
                 block = block[offset:]
             waiting += block
             at = 0
@@ -299,8 +299,8 @@ class _Parser:
             day, month, year, hour, minute, second, hundredths = match.groups()
             self.facts.dates_without_time += hour is None
             time = (int(hour), int(minute), int(second), int(hundredths) * 10_000) if hour else ()
-            return datetime(int(year), MONTHS[month], int(day), *time)
-        except (ValueError, KeyError):
+            return datetime(int(year), MONTHS.index(month) // 4 + 1, int(day), *time)
+        except ValueError:
             at = self.text.index("<DATE>") if "<DATE>" in self.text else 0
             raise self.refuse(
                 at, "the date cannot be read", repr(text[:60]), "26-FEB-1987 15:01:01.79"
