@@ -67,7 +67,7 @@ SENTENCES = (
     '"We expect prices of {good} to {change}," {person} said, "but not before {month}."',
     "The price of {good} {moved} by {share} pct at the auction in {port}.",
     "Stocks of {good} stood at {amount} {unit} at the end of {month}, against {other} a year ago.",
-    "{trader} <{code}> will buy {amount} {unit} of {good} for {share} mln crowns, or {price} a unit.",
+    "{trader} <{code}> will buy {amount} {unit} of {good} for {share} mln crowns, {price} a unit.",
     "Traders in {port} & elsewhere did not agree: some called the figures for {month} too low.",
     "The harbour board of {port} can't confirm the report; it'll publish its own on {month} {day}.",
 )

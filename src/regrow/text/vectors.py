@@ -92,7 +92,8 @@ def _read_lines(path: Path, dimensions: int) -> Iterator[tuple[int, str, bytes]]
 
 def _parse(path: Path, line: int, numbers: bytes) -> Array:
     try:
-        values = np.array(numbers.split(b" "), dtype="float32")
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            values = np.array(numbers.split(b" "), dtype="float32")
     except ValueError as error:
         received = str(error)
     else:
