@@ -181,6 +181,7 @@ def test_labelled_documents(cleaned: Cleaned) -> None:
     shared = facts["shared_topics"]
     assert (len(found.topics), len(found.train), len(found.test)) == tuple(shared.values())
     by_id = frame.set_index("id")
+    topics = dict(zip(frame["id"], frame["topics"], strict=True))
     for ids, matrix, split in (
         (found.train, found.train_topics, "train"),
         (found.test, found.test_topics, "test"),
@@ -188,7 +189,8 @@ def test_labelled_documents(cleaned: Cleaned) -> None:
         for document, row in zip(ids, matrix, strict=True):
             assert by_id.at[document, "mod_apte"] == split
             names = {found.topics[column] for column in np.flatnonzero(row)}
-            assert names == set(by_id.at[document, "topics"]) != set()
+            assert names == set(topics[document])
+            assert names
 
 
 def change_member(name: str, change: Callable[[bytes], bytes], target: Path) -> Path:
