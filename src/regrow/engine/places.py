@@ -74,6 +74,15 @@ def list_places(source: Source, mirror: str | None) -> Iterator[Place]:
         yield Place(url, expected)
 
 
+def is_at_hand(source: Source, downloads: Path, mirror: str | None) -> bool:
+    """Whether the cache or a folder has the source's file; what is in it is not looked at."""
+    places = list(list_places(source, mirror))
+    wanted = [Expected(source.remote.sha256, source.remote.bytes), *(p.expected for p in places)]
+    return any(_cache_path(downloads, expected).exists() for expected in wanted) or any(
+        place.folder is not None and Path(place.address).is_file() for place in places
+    )
+
+
 def obtain(
     source: Source, downloads: Path, mirror: str | None, progress: Progress, retries: Retries
 ) -> Obtained:
