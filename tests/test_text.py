@@ -154,6 +154,17 @@ def test_a_punkt_model_from_files(tmp_path: Path) -> None:
     assert splitter.split("Mr. Oak met X Co. He left.") == ["Mr. Oak met X Co. He left."]
 
 
+def test_what_speaks_against_an_end_of_a_sentence() -> None:
+    parameters = PunktParameters()
+    parameters.collocations = {("oak", "smith"), ("##number##", "oak")}
+    parameters.abbrev_types = {"mr"}
+    reference, splitter = PunktSentenceTokenizer(parameters), SentenceSplitter(parameters)
+    for text in ("An Oak. Smith came.", "An Oak. Then he left.", "Mr. Oak", "It is 5. Oak", "A. B"):
+        assert splitter.split(text) == reference.tokenize(text)
+    assert len(splitter.split("An Oak. Smith came.")) == 1
+    assert len(splitter.split("An Oak. Then he left.")) == 2
+
+
 @pytest.mark.parametrize(
     ("contents", "where", "received"),
     [

@@ -86,8 +86,7 @@ def _find_ends(text: str) -> Iterator[tuple[Match[str], int]]:
     for match in _ENDS.finditer(text):
         at = match.start()
         blank = max(text.rfind(sign, stop, at) for sign in BLANKS)
-        # As in NLTK, a blank at the very beginning of the part is not seen.
-        before, begin = begin, blank + 1 if blank > stop else begin
+        before, begin = begin, max(begin, blank + 1)
         if previous is not None and stop <= begin:
             yield previous, before
         previous, stop = match, at
