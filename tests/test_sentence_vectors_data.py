@@ -33,6 +33,7 @@ from regrow.models.sentence_vectors.table import (
     read_labelled,
     read_sentences,
 )
+from regrow.text.vectors import train_vectors
 from regrow.text.vocabulary import Vocabulary
 from tests.conftest import REPOSITORY
 
@@ -330,6 +331,12 @@ def test_the_real_collection(mirror: Path, tmp_path: Path, monkeypatch: pytest.M
     sentences = read_sentences(tmp_path / "out")
     assert time.perf_counter() - start < 1
     assert len(sentences) == facts["readings"]["all text"]["sentences"]
+    vocabulary = Vocabulary.of(sentences.ranked, 5_000)
+    vectors = train_vectors(sentences.encode(vocabulary), vocabulary, dimensions=50, seed=1)
+    assert vectors.covered == 4_998
+    unit = vectors.matrix / np.maximum(np.linalg.norm(vectors.matrix, axis=1, keepdims=True), 1e-9)
+    nearest = np.argsort(-unit @ unit[vocabulary.ids["wheat"]])[1:6]
+    assert {"corn", "barley"} < set(vocabulary.decode(nearest))
 
 
 def test_the_data_half_needs_no_keras() -> None:
