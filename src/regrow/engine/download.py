@@ -88,8 +88,14 @@ class PlaceError(Exception):
         self.transient = transient
 
 
-class _Trouble(Exception):
-    """This attempt failed for a reason that may pass."""
+class Trouble(Exception):
+    """This attempt failed for a reason that may pass.
+
+    Attributes:
+        reason: what happened.
+        cut: whether a part of the file came.
+        asked_s: how long the server asks to wait.
+    """
 
     def __init__(self, reason: str, *, cut: bool = False, asked_s: float = 0.0) -> None:
         super().__init__(reason)
@@ -130,14 +136,14 @@ def download(
     """
     failures = 0
     first_digest: str | None = None
-    with _make_client(retries) as client:
+    with make_client(retries) as client:
         while True:
             try:
                 got = _attempt(client, url, part, expected, report)
             except PlaceError:
                 discard_part(part)
                 raise
-            except _Trouble as trouble:
+            except Trouble as trouble:
                 failures += 1
                 if failures >= retries.attempts:
                     raise _give_up(trouble, part, expected) from trouble
@@ -165,7 +171,12 @@ def looks_like_html(head: bytes) -> bool:
     return start.startswith((b"<!doctype html", b"<html"))
 
 
-def _make_client(retries: Retries) -> httpx.Client:
+def make_client(retries: Retries) -> httpx.Client:
+    """A client with the time-outs of `retries`.
+
+    Raises:
+        PlaceError: the proxy settings cannot be used.
+    """
     import httpx
 
     timeout = httpx.Timeout(retries.read_timeout_s, connect=retries.connect_timeout_s)
@@ -190,7 +201,7 @@ def _attempt(
     if start and expected.bytes is not None and start >= expected.bytes:
         return _Received(digest_file(part), start, resumed=True)
     try:
-        with _open(client, url, _range_headers(part, start)) as response:
+        with open_answer(client, url, _range_headers(part, start)) as response:
             if response.status_code != 416 or not start:
                 _check_answer(response, start, expected)
                 return _receive(response, part, expected, report)
@@ -200,15 +211,23 @@ def _attempt(
         reason = str(error) or type(error).__name__
         if "certificate verify failed" in reason.lower():
             raise PlaceError(reason) from error
-        raise _Trouble(reason) from error
+        raise Trouble(reason) from error
     # 416: the server's file is no longer than what is here, and that is not the expected one.
     discard_part(part)
     return _attempt(client, url, part, expected, report)
 
 
 @contextmanager
-def _open(client: httpx.Client, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
-    """Follows redirects by hand, because httpx would read their bodies, however long."""
+def open_answer(
+    client: httpx.Client, url: str, headers: dict[str, str]
+) -> Iterator[httpx.Response]:
+    """The answer to a request, its body not yet read.
+
+    Follows redirects by hand, because httpx would read their bodies, however long.
+
+    Raises:
+        PlaceError: a redirect that is not followed.
+    """
     request = client.build_request("GET", url, headers=headers)
     for _ in range(MAX_REDIRECTS + 1):
         response = client.send(request, stream=True)
@@ -237,12 +256,18 @@ def _validator_path(part: Path) -> Path:
     return part.with_name(part.name + ".validator")
 
 
-def _check_answer(response: httpx.Response, start: int, expected: Expected) -> None:
+def check_status(response: httpx.Response, start: int) -> None:
+    """Refuses answers that are not the file from byte `start` on, or the whole file.
+
+    Raises:
+        Trouble: another answer may come later.
+        PlaceError: none will.
+    """
     status = response.status_code
     if status in PASSING_STATUS or status >= 500:
         asked = response.headers.get("Retry-After", "")
         asked_s = float(asked) if asked.isdecimal() else 0.0
-        raise _Trouble(f"HTTP {status} {response.reason_phrase}", asked_s=asked_s)
+        raise Trouble(f"HTTP {status} {response.reason_phrase}", asked_s=asked_s)
     if status == 206:
         span = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
         if span is None or int(span[1]) != start:
@@ -251,8 +276,15 @@ def _check_answer(response: httpx.Response, start: int, expected: Expected) -> N
         raise PlaceError(f"HTTP {status} {response.reason_phrase}")
     if response.headers.get("Content-Type", "").lower().startswith("text/html"):
         raise _html()
+
+
+def _check_answer(response: httpx.Response, start: int, expected: Expected) -> None:
+    check_status(response, start)
     promised = _promised_bytes(response)
-    if promised is not None and start * (status == 206) + promised > expected.limit_bytes:
+    if (
+        promised is not None
+        and start * (response.status_code == 206) + promised > expected.limit_bytes
+    ):
         raise PlaceError(
             f"changed upstream: promises {promised} bytes, not read; expected {expected}",
             kind="changed",
@@ -296,10 +328,10 @@ def _receive(
                 report(done, total)
         except httpx.TransportError as error:
             reason = str(error) or type(error).__name__
-            raise _Trouble(f"{done} of {total or '?'} bytes came; {reason}", cut=True) from error
+            raise Trouble(f"{done} of {total or '?'} bytes came; {reason}", cut=True) from error
     # Without a length and without chunks, the end of the connection is the only mark of the end.
     if promised is None and "Transfer-Encoding" not in response.headers and done < total:
-        raise _Trouble(f"{done} of {total} bytes came", cut=True)
+        raise Trouble(f"{done} of {total} bytes came", cut=True)
     return _Received(digest.hexdigest(), done, resumed)
 
 
@@ -320,7 +352,7 @@ def _html() -> PlaceError:
     return PlaceError("an HTML page came instead of data (a proxy or login page?)")
 
 
-def _give_up(trouble: _Trouble, part: Path, expected: Expected) -> PlaceError:
+def _give_up(trouble: Trouble, part: Path, expected: Expected) -> PlaceError:
     if not trouble.cut or not part.exists():
         return PlaceError(trouble.reason, kind="unreachable", transient=True)
     reason = f"corrupt: cut short, {trouble.reason}"

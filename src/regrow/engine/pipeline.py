@@ -128,6 +128,7 @@ class Pipeline:
         inputs: dict[str, str] = {name: digests[name] for name in STAGES[stage]}
         if stage == "download":
             inputs = {name: self._source_version(name, sample) for name in self.spec.sources}
+            inputs |= {} if sample else self._find_optional()
         elif stage == "publish":
             roots.append(self.spec.gate.score.partition(":")[0])
             config = {
@@ -154,6 +155,16 @@ class Pipeline:
             local=self.request.sources.get(name),
             data_dir=self.settings.data_dir,
         )
+
+    def _find_optional(self) -> dict[str, str]:
+        """Which sources that may be missing are at hand, so that one that comes later is taken."""
+        declared = sources.load_sources(self.settings.data_dir / "sources.toml")
+        downloads, mirror = self.settings.home / "downloads", self.settings.mirror
+        return {
+            f"{name} at hand": str(sources.is_at_hand(declared[name], downloads, mirror))
+            for name in self.spec.sources
+            if declared[name].optional
+        }
 
     def _download(self, progress: Progress) -> tuple[Entry, bool]:
         if self.request.data == "sample":

@@ -18,6 +18,7 @@ from regrow.engine.download import Expected, PlaceError, Retries, discard_part, 
 from regrow.engine.errors import SourceError, UserError
 from regrow.engine.fingerprint import digest_file
 from regrow.engine.locks import exclusive
+from regrow.engine.remote_zip import download_member
 from regrow.engine.source_list import MirrorCopy, Source
 from regrow.engine.spec import Progress
 
@@ -71,6 +72,15 @@ def list_places(source: Source, mirror: str | None) -> Iterator[Place]:
             yield Place(str(folder / path), there, folder)
     for url in remote.urls:
         yield Place(url, expected)
+
+
+def is_at_hand(source: Source, downloads: Path, mirror: str | None) -> bool:
+    """Whether the cache or a folder has the source's file; what is in it is not looked at."""
+    places = list(list_places(source, mirror))
+    wanted = [Expected(source.remote.sha256, source.remote.bytes), *(p.expected for p in places)]
+    return any(_cache_path(downloads, expected).exists() for expected in wanted) or any(
+        place.folder is not None and Path(place.address).is_file() for place in places
+    )
 
 
 def obtain(
@@ -127,7 +137,8 @@ def _fetch(
     part = downloads / f"{stem}{name}.part"
     report = partial(progress, f"downloading {source.remote.name}")
     if place.folder is None:
-        download(place.address, part, place.expected, report=report, retries=retries)
+        get = download_member if "#" in place.address else download
+        get(place.address, part, place.expected, report=report, retries=retries)
     else:
         try:
             _copy_from_folder(place, place.folder, part)

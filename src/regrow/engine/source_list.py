@@ -92,6 +92,7 @@ class Source(_Declared):
     licence: str
     citation: str
     sample: RelativePath | None = None
+    optional: str | None = None
     file: RelativePath
     archive: Archive | None = None
     plain: Plain | None = None

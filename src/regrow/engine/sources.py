@@ -13,13 +13,15 @@ from regrow.engine.archives import (
     extract_members,
 )
 from regrow.engine.download import DEFAULT_RETRIES, Retries
-from regrow.engine.errors import DataError, UserError
+from regrow.engine.errors import DataError, SourceError, UserError
 from regrow.engine.fingerprint import digest_file, digest_json
-from regrow.engine.places import obtain
+from regrow.engine.places import is_at_hand, obtain
 from regrow.engine.source_list import Source, load_sources
 from regrow.engine.spec import Progress
 
-__all__ = ["Retries", "Source", "fetch", "load_sources", "source_version"]
+__all__ = ["Retries", "Source", "fetch", "is_at_hand", "load_sources", "source_version"]
+
+ABSENT = "absent"
 
 
 def source_version(source: Source, *, sample: bool, local: Path | None, data_dir: Path) -> str:
@@ -31,6 +33,8 @@ def source_version(source: Source, *, sample: bool, local: Path | None, data_dir
     Raises:
         UserError: the sample or the local file cannot be read.
     """
+    if local is None and sample and _may_lack_sample(source):
+        return ABSENT
     if local is None and not sample:
         return _digest_files({path: info.sha256 for path, info in source.pinned.items()})
     path = _check_local(source, local) if local else _find_sample(source, data_dir)
@@ -64,7 +68,8 @@ def fetch(
         retries: how often each URL is asked.
 
     Returns:
-        Facts for the manifest: kind ("real", "sample" or "local"), name, file, sha256, bytes (of
+        Facts for the manifest: kind ("real", "sample", "local", or "absent" for an optional source
+        that no place gave, which leaves no file), name, file, sha256, bytes (of
         all files, if there are several), origin, title, licence, citation, homepage, doi; for real
         data from an archive also archive (name, sha256, bytes).
 
@@ -77,10 +82,17 @@ def fetch(
         path = _check_local(source, local)
         files = _take_own(source, path, out)
         return _describe(source, _kind_of_local(source, path, files, data_dir), str(path), files)
+    if sample and _may_lack_sample(source):
+        return _describe_absent(source, "no sample stands in for it")
     if sample:
         path = _find_sample(source, data_dir)
         return _describe(source, "sample", f"data/{source.sample}", _take_own(source, path, out))
-    got = obtain(source, downloads, mirror, progress, retries)
+    try:
+        got = obtain(source, downloads, mirror, progress, retries)
+    except SourceError as error:
+        if source.optional is None:
+            raise
+        return _describe_absent(source, str(error.received))
     if source.archive is None:
         with got.path.open("rb") as stream:
             files = {source.file: copy_stream(stream, out / source.file)}
@@ -135,6 +147,26 @@ def _describe(
     if kind != "real" and digest != pinned:
         facts.update(citation="", doi=None)
     return facts
+
+
+def _may_lack_sample(source: Source) -> bool:
+    return source.optional is not None and source.sample is None
+
+
+def _describe_absent(source: Source, reason: str) -> dict[str, Any]:
+    return {
+        "kind": ABSENT,
+        "name": source.name,
+        "file": source.file,
+        "sha256": ABSENT,
+        "bytes": 0,
+        "origin": f"not there ({reason}); {source.optional}",
+        "title": f"{source.title}: not there, {source.optional}",
+        "licence": source.licence,
+        "citation": "",
+        "homepage": source.homepage,
+        "doi": None,
+    }
 
 
 def _digest_files(digests: dict[str, Any]) -> str:

@@ -1,0 +1,1 @@
+"""Sentence vectors: Reuters' news, and an autoencoder that turns its sentences into vectors."""

@@ -1,0 +1,277 @@
+"""Reuters-21578's data: from the SGML files to clean tables, and what must hold of them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from regrow.engine.errors import DataError
+from regrow.engine.expectations import Expectation
+from regrow.models.sentence_vectors.documents import (
+    SCHEMA,
+    SPLITS,
+    Document,
+    find_shared_topics,
+    make_batch,
+)
+from regrow.models.sentence_vectors.reader import Reading, read_documents
+from regrow.models.sentence_vectors.sentences import MAX_SENTENCES, SentenceWriter
+from regrow.text.sentences import PUNKT_FILES, SentenceSplitter, load_punkt, train_punkt
+from regrow.text.tokens import Tokeniser
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from nltk.tokenize.punkt import PunktParameters
+
+    from regrow.engine.spec import StageContext
+    from regrow.engine.store import Entry
+
+SOURCE = "reuters-21578"
+FILE = re.compile(r"reut2-\d{3}\.sgm")
+PUNKT_FOLDER = "punkt_tab/english"
+DERIVED = ("sentences", "words")
+COLUMNS = (*SCHEMA.names, *DERIVED)
+BATCH_DOCUMENTS = 1000
+
+
+def clean(ctx: StageContext) -> dict[str, Any]:
+    """Writes `table.parquet`, one row a document, and its sentences and words beside it.
+
+    The columns are `documents.SCHEMA` and `DERIVED`: how many sentences title and body have, and
+    how many words these. `sentences.py` says what the two other files hold.
+
+    Returns:
+        Facts: documents by form and by split, topics, sentences and words of several readings, and
+        which model split the sentences.
+
+    Raises:
+        DataError: a file is not as Reuters-21578's are.
+    """
+    import pyarrow.parquet as pq
+
+    download = ctx.inputs["download"]
+    parameters, origin = _choose_punkt(download)
+    facts = Reading()
+    counts: Counter[tuple[str, str]] = Counter()
+    topics: list[tuple[str, ...]] = []
+    splits: list[str] = []
+    with (
+        pq.ParquetWriter(ctx.out / "table.parquet", _schema(), compression="zstd") as table,
+        SentenceWriter(ctx.out, Tokeniser(SentenceSplitter(parameters))) as writer,
+    ):
+        for documents in _read_batches(download, facts):
+            table.write_batch(_derive(documents, *writer.add(documents)))
+            topics += [item.topics for item in documents]
+            splits += [item.mod_apte for item in documents]
+            for item in documents:
+                for name in ("form", "mod_apte", "mod_lewis", "mod_hayes"):
+                    counts[name, getattr(item, name)] += 1
+            ctx.progress("clean documents", len(splits), 0)
+    shared = find_shared_topics(topics, splits)
+    kept = Counter(
+        s for names, s in zip(topics, splits, strict=True) if not set(shared).isdisjoint(names)
+    )
+    return {
+        "rows": len(splits),
+        "columns": len(COLUMNS),
+        "documents_by_form": _pick(counts, "form", ("NORM", "BRIEF", "UNPROC")),
+        **{name: _pick(counts, name, SPLITS) for name in ("mod_apte", "mod_lewis", "mod_hayes")},
+        "topics": len({name for names in topics for name in names}),
+        "shared_topics": {"topics": len(shared), "train": kept["train"], "test": kept["test"]},
+        "dates_without_time": facts.dates_without_time,
+        "control_characters_removed": facts.control_characters,
+        "sentence_model": origin,
+        "readings": _summarise_readings(writer),
+    }
+
+
+def _choose_punkt(download: Entry) -> tuple[PunktParameters, str]:
+    """The model that finds sentences, and where it is from."""
+    names = [f"{PUNKT_FOLDER}/{name}" for name in PUNKT_FILES]
+    if all(name in download.manifest.files for name in names):
+        return load_punkt(download.file(names[0]).parent), "NLTK's punkt_tab, English"
+    batches = _read_batches(download, Reading())
+    bodies = (item.body for documents in batches for item in documents if item.form == "NORM")
+    return train_punkt(bodies), "trained on the bodies, as NLTK's punkt_tab was not there"
+
+
+def _read_batches(download: Entry, facts: Reading) -> Iterator[list[Document]]:
+    origin = next(s["origin"] for s in download.facts["sources"] if s["name"] == SOURCE)
+    names = sorted(name for name in download.manifest.files if FILE.fullmatch(name))
+    if not names:
+        raise DataError(
+            "the data has no file of documents",
+            where=origin,
+            received=", ".join(download.manifest.files) or "no file",
+            expected="reut2-000.sgm and so on",
+            remedies=["run with the real data", f"--source {SOURCE}=PATH: an archive of your own"],
+        )
+    waiting: list[Document] = []
+    for name in names:
+        path = download.file(name)
+        try:
+            for document in read_documents(path, facts):
+                waiting.append(document)
+                if len(waiting) == BATCH_DOCUMENTS:
+                    yield waiting
+                    waiting = []
+        except DataError as error:
+            # A person knows the file by where it came from, not by its copy in the store.
+            error.where = (error.where or "").replace(str(path), f"{origin}, member {name}")
+            raise
+    if waiting:
+        yield waiting
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([*SCHEMA, pa.field("sentences", pa.int16()), pa.field("words", pa.int32())])
+
+
+def _derive(documents: list[Document], sentences: list[int], words: list[int]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    schema = _schema()
+    counts = [
+        pa.array(np.minimum(sentences, MAX_SENTENCES), pa.int16()),
+        pa.array(words, pa.int32()),
+    ]
+    return pa.RecordBatch.from_arrays([*make_batch(documents).columns, *counts], schema=schema)
+
+
+def _pick(counts: Counter[tuple[str, str]], name: str, values: tuple[str, ...]) -> dict[str, int]:
+    return {value: counts[name, value] for value in values}
+
+
+def _summarise_readings(writer: SentenceWriter) -> dict[str, dict[str, float]]:
+    """How many sentences there are, and how long, over some choices of text."""
+    choices: dict[str, Callable[[str, str], bool]] = {
+        "bodies": lambda part, form: part == "body" and form == "NORM",
+        "bodies, and what is neither title nor body": lambda part, _: part == "body",
+        "titles and bodies": lambda part, form: part == "title" or form == "NORM",
+        "all text": lambda _part, _form: True,
+    }
+    found = {}
+    for name, chosen in choices.items():
+        keys = [key for key in writer.lengths if chosen(*key)]
+        lengths = np.array([length for key in keys for length in writer.lengths[key]])
+        found[name] = {
+            "sentences": len(lengths),
+            "words": int(lengths.sum()),
+            "different_words": len(set().union(*(writer.seen[key] for key in keys))),
+            "mean_words": round(float(lengths.mean()), 2) if len(lengths) else 0.0,
+            "median_words": float(np.median(lengths)) if len(lengths) else 0.0,
+        }
+    return found
+
+
+def _expect(kind: str, why: str, **kwargs: Any) -> Expectation:
+    return Expectation(type=f"expect_{kind}", kwargs=kwargs, why=why)
+
+
+EXPECTATIONS: tuple[Expectation, ...] = (
+    _expect(
+        "table_columns_to_match_ordered_list",
+        "training picks columns by name",
+        column_list=list(COLUMNS),
+    ),
+    _expect(
+        "table_row_count_to_be_between",
+        "fewer documents hold too few sentences to learn from",
+        min_value=100,
+    ),
+    *(
+        _expect("column_values_to_not_be_null", "every document has all its parts", column=name)
+        for name in COLUMNS
+    ),
+    _expect("column_values_to_be_unique", "an id names one document", column="id"),
+    _expect(
+        "column_values_to_be_between", "documents are counted from 1", column="id", min_value=1
+    ),
+    _expect(
+        "column_values_to_be_between",
+        "all were sent in 1987; another date is a reading error",
+        column="date",
+        min_value="1987-01-01T00:00:00",
+        max_value="1987-12-31T23:59:59",
+    ),
+    _expect(
+        "column_pair_values_to_be_in_set",
+        "the ModApte split follows from these attributes and from no topics",
+        column_A="lewis_split",
+        column_B="mod_apte",
+        value_pairs_set=[
+            ("TRAIN", "train"),
+            ("TRAIN", "unused"),
+            ("TEST", "test"),
+            ("TEST", "unused"),
+            ("NOT-USED", "unused"),
+        ],
+    ),
+    _expect(
+        "column_pair_values_to_be_in_set",
+        "a document that was not indexed is in neither part of ModApte",
+        column_A="indexed",
+        column_B="mod_apte",
+        value_pairs_set=[
+            ("YES", "train"),
+            ("YES", "test"),
+            ("YES", "unused"),
+            ("NO", "unused"),
+            ("BYPASS", "unused"),
+        ],
+    ),
+    _expect(
+        "column_pair_values_to_be_in_set",
+        "the ModHayes split is the attribute CGISPLIT",
+        column_A="cgi_split",
+        column_B="mod_hayes",
+        value_pairs_set=[("TRAINING-SET", "train"), ("PUBLISHED-TESTSET", "test")],
+    ),
+    *(
+        _expect(
+            "column_distinct_values_to_contain_set",
+            "without either there is nothing to learn from, or nothing to measure by",
+            column=name,
+            value_set=["train", "test"],
+        )
+        for name in ("mod_apte", "mod_lewis")
+    ),
+    _expect(
+        "column_values_to_be_in_set",
+        "the three forms that the collection has",
+        column="form",
+        value_set=["NORM", "BRIEF", "UNPROC"],
+    ),
+    _expect(
+        "column_values_to_be_between",
+        "a document with more topics than this has lost the end of their list",
+        column="topics",
+        min_value=0,
+        max_value=30,
+    ),
+    _expect(
+        "column_values_to_be_between",
+        "a document without any sentence has lost its text",
+        column="sentences",
+        min_value=1,
+        mostly=0.99,
+    ),
+    _expect(
+        "column_values_to_match_regex",
+        "texts hold no control characters but tabs and line ends",
+        column="body",
+        regex=r"\A[^\x00-\x08\x0b-\x1f\x7f-\x9f]*\Z",
+    ),
+    _expect(
+        "column_values_to_not_match_regex",
+        "tags and entities are read, not kept",
+        column="body",
+        regex=r"</?(?:REUTERS|TEXT|TITLE|BODY|DATELINE)>|&(?:lt|amp|#\d+);",
+    ),
+)

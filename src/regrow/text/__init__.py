@@ -1,0 +1,1 @@
+"""What several models of text share: sentences, words, vocabularies and vectors of words."""
