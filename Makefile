@@ -45,7 +45,8 @@ test: $(STAMP) ## Run the tests (TensorFlow backend)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Each of the two in processes of its own, as the backend is chosen once for a process.
-LAYERS := tests/test_layers.py tests/test_local_response_normalization.py
+LAYERS := tests/test_layers.py tests/test_local_response_normalization.py \
+  tests/test_question_answering_layers.py
 test-backends: $(STAMP) ## Run the tests of layers on JAX and PyTorch, and ten steps of each model on all
 	@for backend in jax torch; do \
 	  $(BIN)/python -c "import $$backend" 2>/dev/null || { echo "$$backend is not there: make $$backend"; exit 2; }; \

@@ -26,6 +26,9 @@ from regrow.models.digit_localisation.network import build_network
 from regrow.models.digit_localisation.spec import DigitLocalisationConfig
 from regrow.models.image_similarity.network import ContrastiveLoss, build_tower, build_twins
 from regrow.models.image_similarity.spec import ImageSimilarityConfig
+from regrow.models.question_answering.book import build_book
+from regrow.models.question_answering.end_to_end_memory import EndToEndMemory
+from regrow.models.question_answering.query_reduction import QueryReduction
 from regrow.models.stacked_autoencoder.network import Coder
 
 STEPS = 10
@@ -75,11 +78,35 @@ def stacked_autoencoder(chance: np.random.Generator) -> Trial:
     return Trial(model, x, x)
 
 
+def question_answering(chance: np.random.Generator) -> Trial:
+    """The three networks side by side, as one model with three outputs."""
+    inputs = {
+        "story": keras.Input((5, 4), dtype="int32", name="story"),
+        "question": keras.Input((3,), dtype="int32", name="question"),
+    }
+    story, question = inputs["story"], inputs["question"]
+    readers: dict[str, Any] = {
+        "reduction": QueryReduction(12, 6, size=8, depth=2, gates="vector"),
+        "memory": EndToEndMemory(12, [1, 0, 3, 0, 5, 0], size=8, time_noise=0.0),
+    }
+    outputs = {name: reader(story, question)[0] for name, reader in readers.items()}
+    outputs["book"] = build_book(story, question, 12, 6, dropout=0.0)
+    model = keras.Model(inputs, outputs)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer=keras.optimizers.AdamW(0.005), loss=dict.fromkeys(outputs, loss))
+    x = {
+        "story": chance.integers(0, 13, size=(160, 5, 4)).astype("int32"),
+        "question": chance.integers(1, 13, size=(160, 3)).astype("int32"),
+    }
+    return Trial(model, x, {name: chance.integers(0, 6, size=160) for name in outputs})
+
+
 TRIALS: dict[str, Callable[[np.random.Generator], Trial]] = {
     "air-quality": air_quality,
     "image-similarity": image_similarity,
     "digit-localisation": digit_localisation,
     "stacked-autoencoder": stacked_autoencoder,
+    "question-answering": question_answering,
 }
 
 

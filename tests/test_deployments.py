@@ -19,8 +19,10 @@ def test_every_model_has_a_deployment_of_its_flow() -> None:
         flow = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
         assert isinstance(flow, Flow)
         names.append(flow.name)
+        if flow.name == "sweep":
+            continue  # of any model, when somebody asks for it
         # What the form in the UI offers is what there is.
         presets = flow.parameters.properties["preset"]["enum"]
         assert set(presets) == set(get_spec(flow.name).presets)
         assert deployment["schedules"][0]["timezone"]
-    assert sorted(names) == list_models()
+    assert sorted(names) == sorted([*list_models(), "sweep"])

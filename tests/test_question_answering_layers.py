@@ -82,8 +82,8 @@ def sigmoid(x: Any) -> Any:
 
 
 def softmax(x: Array) -> Array:
-    shares: Array = np.exp(x - x.max())
-    return shares / shares.sum()
+    shares = np.exp(x - x.max())
+    return np.asarray(shares / shares.sum())
 
 
 def embed(ids: Array, table: Array, position_encoding: bool) -> Array:
@@ -95,7 +95,7 @@ def embed(ids: Array, table: Array, position_encoding: bool) -> Array:
         for k in range(1, size + 1):
             share = (1 - j / len(words)) - (k / size) * (1 - 2 * j / len(words))
             total[k - 1] += (share if position_encoding else 1) * table[word - 1, k - 1]
-    return total
+    return np.asarray(total)
 
 
 def reduce_by_loops(layer: QueryReduction, story: Array, question: Array) -> Array:
@@ -123,8 +123,7 @@ def reduce_by_loops(layer: QueryReduction, story: Array, question: Array) -> Arr
                 states.append(state)
             found.append(states if way == "forward" else states[::-1])
         queries = [sum(parts) for parts in zip(*found, strict=True)]
-    scores: Array = queries[-1] @ w["output"]
-    return scores
+    return np.asarray(queries[-1] @ w["output"])
 
 
 def remember_by_loops(layer: EndToEndMemory, story: Array, question: Array) -> tuple[Array, Array]:
@@ -211,8 +210,8 @@ def test_a_linear_start_leaves_the_softmax_out() -> None:
 
 def test_noise_in_time_is_for_training_only_and_forgets_the_oldest() -> None:
     layer = build("memory, adjacent")
-    calm = [numbers(layer(STORY, QUESTION, training=False)[1]) for _ in range(2)]
-    np.testing.assert_array_equal(*calm)
+    first, second = (numbers(layer(STORY, QUESTION, training=False)[1]) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
     story, question = np.repeat(STORY[4:5], 400, axis=0), np.repeat(QUESTION[4:5], 400, axis=0)
     noisy = numbers(layer(story, question, training=True)[1])
     forgotten = (noisy[:, 0] == 0).mean(axis=0)

@@ -1,0 +1,215 @@
+"""question-answering through its six stages, by its commands, on the shipped sample."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from regrow.engine import training
+from regrow.engine.spec import StageContext
+from regrow.engine.store import Entry, Manifest
+from regrow.models.question_answering.network import train
+from regrow.models.question_answering.spec import (
+    BookConfig,
+    MemoryConfig,
+    QueryReductionConfig,
+    QuestionAnsweringConfig,
+)
+from tests.conftest import Regrow
+
+pytestmark = pytest.mark.slow
+
+QUICK = ("run", "question-answering", "--sample", "--preset", "quick", "--no-prefect", "--json")
+STORY = "Nora walked to the attic.\nFelix went to the porch.\nWhere is Nora?\nWhere is Felix?\n"
+
+
+def test_six_stages_answers_and_scopes(regrow: Regrow, tmp_path: Path) -> None:
+    done = regrow(*QUICK)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert len(summary["stages"]) == 6
+    assert summary["registered_name"] == "question-answering.qa01.sample"
+    by_task, networks = summary["tables"]
+    assert "MemN2N (paper)" in by_task["columns"]
+    assert [row[0] for row in by_task["rows"]] == ["1 single-supporting-fact"]
+    assert [row[0] for row in networks["rows"]] == ["query-reduction"]
+    page = Path(summary["report"]).read_text()
+    assert "Right answers" in page
+    assert "supporting facts" in page
+
+    # Networks of other tasks have a champion of their own, and leave this one alone.
+    both = json.loads(regrow(*QUICK, "--set", "tasks=[1, 2]").stdout)
+    assert both["decision"]["action"] == "first"
+    assert [row[0] for row in both["tables"][0]["rows"]][-2:] == ["mean", "failed"]
+    [status] = json.loads(regrow("status", "question-answering", "--json").stdout)
+    assert set(status["scopes"]) == {"qa01.sample", "qa01-qa02.sample"}
+    several = regrow("ask", "--sample", "--question", "Where is Nora?")
+    assert several.returncode == 2
+    assert "qa01, qa01-qa02" in several.stderr
+    log = json.loads(
+        regrow("log", "question-answering", "--scope", "qa01", "--sample", "--json").stdout
+    )
+    assert [decision["action"] for decision in log] == ["first"]
+
+    story = tmp_path / "story.txt"
+    story.write_text(STORY)
+    options = ("--scope", "qa01", "--sample")
+    shown = regrow("ask", story, *options)
+    assert shown.returncode == 0, shown.stderr
+    assert "attic" in shown.stdout
+    assert "porch" in shown.stdout
+    assert "█" in shown.stdout
+    found = json.loads(regrow("ask", story, "-q", "Where is Felix", *options, "--json").stdout)
+    [answer] = found["answers"]
+    assert answer["answer"] == "porch"
+    assert np.array(answer["attention"])[-1].argmax() == 1
+    refused = regrow("ask", story, "-q", "Where is Zoe?", *options)
+    assert refused.returncode == 2
+    assert "zoe" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    predicted = json.loads(
+        regrow("predict", "question-answering", story, *options, "--json").stdout
+    )
+    assert [row["answer"] for row in predicted["predictions"]] == ["attic", "porch"]
+
+
+def test_a_sweep_runs_every_value_and_keeps_what_worked(regrow: Regrow) -> None:
+    options = ("sweep", "question-answering", "--sample", "--preset", "quick", "--json")
+    # The sample has no task 4: that run fails, the other two are done all the same.
+    done = regrow(*options, "--over", "tasks=[[1], [4], [2]]", timeout_s=600)
+    assert done.returncode == 2
+    assert "the data has no file for task 4" in done.stderr
+    assert "Traceback" not in done.stderr
+    table = json.loads(done.stdout)
+    assert [row[0] for row in table["rows"]] == ["tasks=[1]", "tasks=[4]", "tasks=[2]", "mean"]
+    values = [row[1] for row in table["rows"]]
+    assert values[1] is None
+    assert values[3] == pytest.approx((values[0] + values[2]) / 2)
+
+    again = json.loads(regrow(*options, "--over", "tasks=[[1], [2]]", timeout_s=600).stdout)
+    runs = again["runs"].values()
+    assert all(stage["cached"] for run in runs for stage in run["stages"])
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [("tasks=1", "a list"), ("tusks=[1]", "no such setting"), ("tasks=[[99]]", "no task 99")],
+)
+def test_a_sweep_that_cannot_be_is_refused_before_it_starts(
+    over: str, said: str, regrow: Regrow
+) -> None:
+    done = regrow("sweep", "question-answering", "--over", over)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def make_table(folder: Path) -> None:
+    """Sixty stories of two sentences in the clean table's columns."""
+    places, people = ("attic", "porch", "cellar"), ("nora", "felix")
+    chance = np.random.default_rng(0)
+    rows: list[dict[str, Any]] = []
+    for number in range(1, 61):
+        where = chance.choice(places, size=2)
+        who = int(chance.integers(2))
+        story = [f"{name} went to the {place}" for name, place in zip(people, where, strict=True)]
+        rows.append(
+            {
+                "id": f"en/qa01/train/{number:07}",
+                "task": 1,
+                "split": "train",
+                "story_number": number,
+                "story": story,
+                "question": f"where is {people[who]}",
+                "answer": where[who],
+                "supporting": [who],
+                "new_from": 0,
+                "sentences": 2,
+                "supporting_max": who,
+            }
+        )
+    pd.DataFrame(rows).to_parquet(folder / "table.parquet")
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> StageContext:
+    (tmp_path / "clean").mkdir()
+    make_table(tmp_path / "clean")
+    manifest = Manifest(
+        model="question-answering",
+        stage="clean",
+        fingerprint="",
+        digest="",
+        created_at="",
+        seconds=0,
+        files={"table.parquet": {"sha256": "", "bytes": 0}},
+        facts={},
+        components={"code": {}, "config": {}, "inputs": {}, "libraries": {}},
+    )
+    config = QuestionAnsweringConfig(
+        networks={
+            "query-reduction": QueryReductionConfig(size=8, depth=2, epochs=3, dropout=0.2),
+            "memory": MemoryConfig(size=8, hops=2, linear_epochs=2, epochs=3, optimizer="sgd"),
+            "book": BookConfig(epochs=2, schedule=1),
+        },
+        until_error_percent=0,
+    )
+    return make_context(tmp_path, "out", config, Entry(tmp_path / "clean", manifest))
+
+
+def make_context(folder: Path, out: str, config: Any, clean: Entry) -> StageContext:
+    for name in (out, "scratch"):
+        (folder / name).mkdir(exist_ok=True)
+    return StageContext(config, {"clean": clean}, folder / out, folder / "scratch", lambda *_: None)
+
+
+def weights_of(path: Path) -> list[Any]:
+    model = keras.saving.load_model(path, compile=False)
+    return [keras.ops.convert_to_numpy(variable) for variable in model.variables]
+
+
+def test_every_network_trains_and_an_interrupted_one_ends_alike(
+    context: StageContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = train(context)
+    history = json.loads((context.out / "history.json").read_text())
+    assert [run["run"] for run in history] == [
+        "query-reduction/seed-0",
+        "memory/seed-0",
+        "book/seed-0",
+    ]
+    # The memory network's curves are those of the linear start and of what follows.
+    assert [len(run["curves"]["loss"]) for run in history] == [3, 5, 2]
+    assert facts["training_questions"] + facts["validation_questions"] == 60
+    best = min(history, key=lambda run: run["val_loss"])
+    assert facts["published_run"] == best["run"]
+
+    clean = context.inputs["clean"]
+    again = make_context(tmp_path, "again", context.config, clean)
+    saved = training._Run.save
+
+    def die_in_the_second_phase(run: Any, path: Path) -> None:
+        saved(run, path)
+        if path.parent.name == "memory-seed-0" and run.result.epochs_run == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        # Each epoch leaves a checkpoint, then the process ends as on Ctrl-C.
+        patch.setattr(training._Run, "save", die_in_the_second_phase)
+        patch.setattr(training.FitPlan, "checkpoint_every_s", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            train(again)
+    resumed = make_context(tmp_path, "resumed", context.config, clean)
+    train(resumed)
+    for name in ("query-reduction", "memory", "book"):
+        first, second = (
+            weights_of(of.out / "runs" / f"{name}-seed-0.keras") for of in (context, resumed)
+        )
+        for one, other in zip(first, second, strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=name)
