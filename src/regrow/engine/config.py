@@ -77,10 +77,13 @@ def decisions_path(home: Path, registered: str) -> Path:
 
 def list_scopes(home: Path, model: str, *, sample: bool) -> list[str]:
     """The scopes of a model that a decision was taken on, "" first."""
-    end = ".sample" if sample else ""
-    names = [path.stem for path in (home / "decisions").glob(f"{model}*{end}.jsonl")]
-    parts = [name.removesuffix(end).partition(".")[2] for name in names if name != model or not end]
-    return sorted(scope for scope in parts if sample or scope.rpartition(".")[2] != "sample")
+    scopes = []
+    for path in (home / "decisions").glob("*.jsonl"):
+        name = path.stem.removesuffix(".sample")
+        of_model = name == model or name.startswith(f"{model}.")
+        if of_model and path.stem.endswith(".sample") == sample:
+            scopes.append(name.removeprefix(model).removeprefix("."))
+    return sorted(scopes)
 
 
 class RunRequest(BaseModel):

@@ -138,6 +138,7 @@ PAPER = MemoryConfig(
     epochs=100,
     batch_size=32,
 )
+QUICK = QueryReductionConfig(depth=2, gates="scalar", epochs=15, batch_size=32)
 TRAINING = (
     "tasks",
     "forget_answered",
@@ -182,6 +183,6 @@ SPEC = ModelSpec(
         "paper": {"networks": _dump(memory=PAPER)},
         "book": {"networks": _dump(book=BookConfig())},
         "book-as-read": {"networks": _dump(book=BookConfig()), "forget_answered": True},
-        "quick": {"networks": _dump(query_reduction=QueryReductionConfig(epochs=8, depth=2))},
+        "quick": {"networks": _dump(query_reduction=QUICK)},
     },
 )
