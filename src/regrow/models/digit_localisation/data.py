@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from regrow.engine.expectations import Expectation
+from regrow.engine.expectations import Expectation, expect
 from regrow.models.digit_localisation.scenes import CANVAS, make_scenes
 from regrow.vision.digits import CLASSES, Array, Split, choose_split, digest_picture, read_source
 
@@ -108,12 +108,8 @@ def profile_scenes(table: Path) -> dict[str, Any]:
     return profile_table(frame[frame["split"] == "train"], columns)
 
 
-def _expect(kind: str, why: str, **kwargs: Any) -> Expectation:
-    return Expectation(type=f"expect_{kind}", kwargs=kwargs, why=why)
-
-
 EXPECTATIONS: tuple[Expectation, ...] = (
-    _expect(
+    expect(
         "table_columns_to_match_ordered_list",
         "training picks columns by name",
         column_list=[
@@ -122,21 +118,21 @@ EXPECTATIONS: tuple[Expectation, ...] = (
             *("width", "height", "pixels"),
         ],
     ),
-    _expect("column_values_to_be_unique", "a scene is one row", column="scene_id"),
-    _expect(
+    expect("column_values_to_be_unique", "a scene is one row", column="scene_id"),
+    expect(
         "column_distinct_values_to_equal_set",
         "every digit from 0 to 9 is to be found",
         column="label",
         value_set=list(range(CLASSES)),
     ),
-    _expect(
+    expect(
         "column_distinct_values_to_equal_set",
         "there is something to train, to choose and to test on",
         column="split",
         value_set=["train", "validation", "test"],
     ),
     *(
-        _expect(
+        expect(
             "column_values_to_be_between",
             "the digit lies on the canvas",
             column=name,
@@ -146,7 +142,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
         for name in BOX
     ),
     *(
-        _expect(
+        expect(
             "column_values_to_be_between",
             "a smaller digit cannot be read, a larger one does not fit",
             column=name,
