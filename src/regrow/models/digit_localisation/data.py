@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from regrow.engine.errors import DataError
 from regrow.engine.expectations import Expectation, expect
-from regrow.models.digit_localisation.scenes import CANVAS, make_scenes
+from regrow.models.digit_localisation.scenes import BOX_INK, CANVAS, make_scenes
 from regrow.vision.digits import CLASSES, Array, Split, choose_split, digest_picture, read_source
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def clean(ctx: StageContext) -> dict[str, Any]:
     """Writes `table.parquet`: one row a scene, the scenes of a split made of that split's digits.
 
     Raises:
-        DataError: the file is not as the source has it.
+        DataError: the file is not as the source has it, a picture in it has no ink to put a box
+            around, or a split would lack a digit.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -50,6 +52,7 @@ def clean(ctx: StageContext) -> dict[str, Any]:
     config: DigitLocalisationConfig = ctx.config
     digits, labels = read_source(ctx)
     splits = np.array([choose_split(digest_picture(digit)) for digit in digits])
+    _check(digits, labels, splits, str(ctx.inputs["download"].facts["sources"][0]["origin"]))
     counts = {
         "train": config.training_scenes,
         "validation": config.validation_scenes,
@@ -81,6 +84,29 @@ def clean(ctx: StageContext) -> dict[str, Any]:
         "digits": len(labels),
         **{f"{split}_digits": int((splits == split).sum()) for split in counts},
     }
+
+
+def _check(digits: Array, labels: Array, splits: Array, origin: str) -> None:
+    pale = np.flatnonzero(digits.max(axis=1) < BOX_INK)
+    if len(pale):
+        raise DataError(
+            "a picture has no ink to put a box around",
+            where=f"{origin}, digit {pale[0] + 1} of {len(digits)}",
+            received=f"{digits[pale[0]].max()} in its darkest pixel",
+            expected=f"at least {BOX_INK} somewhere",
+            remedies=["leave the picture's line out", "give another file with --source"],
+        )
+    for split in get_args(Split):
+        absent = set(range(CLASSES)) - set(labels[splits == split].tolist())
+        if absent:
+            raise DataError(
+                "there are too few digits to learn from and to test on others",
+                where=origin,
+                received=f"{len(digits)} digits; of those chosen for the split {split} none is a "
+                f"{' or a '.join(map(str, sorted(absent)))}",
+                expected="each of 0 to 9 in every split: about a thousand digits are enough",
+                remedies=["give a larger file with --source"],
+            )
 
 
 def read_scenes(table: Path, split: Split) -> Table:
