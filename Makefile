@@ -44,13 +44,18 @@ torch: $(STAMP) ## Add PyTorch as a third backend: on Linux the build without NV
 test: $(STAMP) ## Run the tests (TensorFlow backend)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Each of the two in processes of its own, as the backend is chosen once for a process.
-LAYERS := tests/test_layers.py tests/test_local_response_normalization.py \
-  tests/test_question_answering_layers.py
-test-backends: $(STAMP) ## Run the tests of layers on JAX and PyTorch, and ten steps of each model on all
+# Each of the two in processes of its own, as the backend is chosen once for a process. The layers'
+# tests ask for float64, which JAX has only if told to; models are trained without it.
+LAYERS := $(addprefix tests/test_,layers.py local_response_normalization.py tabular_layers.py \
+  question_answering_layers.py)
+MODELS := $(addprefix tests/test_,digit_localisation.py examples.py image_similarity.py \
+  inference.py stacked_autoencoder.py)
+test-backends: $(STAMP) ## Run the tests of layers and models on JAX and PyTorch, and compare all three
 	@for backend in jax torch; do \
 	  $(BIN)/python -c "import $$backend" 2>/dev/null || { echo "$$backend is not there: make $$backend"; exit 2; }; \
-	  KERAS_BACKEND=$$backend $(BIN)/python -m pytest $(LAYERS) -q || exit 1; \
+	  export KERAS_BACKEND=$$backend; \
+	  JAX_ENABLE_X64=1 $(BIN)/python -m pytest $(LAYERS) -q || exit 1; \
+	  $(BIN)/python -m pytest $(MODELS) -q -n 2 --dist loadfile || exit 1; \
 	done
 	@$(BIN)/python -m pytest tests/test_backends.py
 

@@ -12,7 +12,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def differentiate(function: Callable[[Any], Any], x: Array) -> Array:
-    """The gradient of a scalar function of one array, at `x`, in float64 where there is one."""
+    """The gradient of a scalar function of one array, at `x` (JAX has float64 only if told to)."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from regrow.cli.output import print_json
 from tests.conftest import REPOSITORY, Regrow
 
 SAMPLE = REPOSITORY / "data" / "samples" / "air-quality.csv"
@@ -274,3 +275,12 @@ def _run(home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]
         timeout=300,
         check=False,
     )
+
+
+def test_json_is_printed_without_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    """NaN is no JSON: other languages' readers stop at it."""
+    missing = float("nan")
+    print_json({"rows": [{"a": missing, "b": 1.5}, (float("-inf"), True)], "c": missing})
+    printed = capsys.readouterr().out
+    assert "NaN" not in printed
+    assert json.loads(printed) == {"rows": [{"a": None, "b": 1.5}, [None, True]], "c": None}

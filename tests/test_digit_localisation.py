@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 
+from regrow.engine.errors import DataError
 from regrow.engine.expectations import check_frame
 from regrow.engine.spec import StageContext
 from regrow.models.digit_localisation.boxes import BoxLoss, measure_iou
@@ -19,21 +22,68 @@ from regrow.models.digit_localisation.data import EXPECTATIONS, clean, read_scen
 from regrow.models.digit_localisation.predict import to_scene
 from regrow.models.digit_localisation.scenes import CANVAS, NOISE, make_scenes
 from regrow.models.digit_localisation.spec import DigitLocalisationConfig
+from regrow.vision.digits import FILE
+from tests.conftest import Regrow
 from tests.test_digits import fetch
 
 DIGITS = load_digits().data
+
+
+def run_clean(folder: Path) -> None:
+    """Cleans the digits that are in the folder."""
+    entry: Any = SimpleNamespace(
+        file=lambda name: folder / name, facts={"sources": [{"origin": "mine.csv"}]}
+    )
+    config = DigitLocalisationConfig(training_scenes=600, validation_scenes=200, test_scenes=300)
+    clean(StageContext(config, {"download": entry}, folder, folder, lambda *_: None))
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scenes")
     fetch(folder)
-    entry: Any = SimpleNamespace(
-        file=lambda name: folder / name, facts={"sources": [{"origin": "digits"}]}
-    )
-    config = DigitLocalisationConfig(training_scenes=600, validation_scenes=200, test_scenes=300)
-    clean(StageContext(config, {"download": entry}, folder, folder, lambda *_: None))
+    run_clean(folder)
     return folder / "table.parquet"
+
+
+def blank(lines: list[bytes]) -> list[bytes]:
+    """The third picture without ink that a box could be put around."""
+    return [*lines[:2], b"3," * 64 + b"7\n", *lines[3:]]
+
+
+def without_eights(lines: list[bytes]) -> list[bytes]:
+    return [line for line in lines if not line.rstrip().endswith(b",8")]
+
+
+SPOILED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], list[str]]] = {
+    "no ink": (blank, ["mine.csv, digit 3 of 1797", "3 in its darkest pixel", "leave"]),
+    "one digit": (lambda lines: lines[:1], ["1 digits", "--source"]),
+    "a hundred digits": (lambda lines: lines[:100], ["100 digits", "the split validation"]),
+    "no eights": (without_eights, ["the split train none is a 8", "--source"]),
+}
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_digits_that_make_no_scenes_are_refused(case: str, tmp_path: Path) -> None:
+    fetch(tmp_path)
+    lines = gzip.decompress((tmp_path / FILE).read_bytes()).splitlines(keepends=True)
+    spoil, said = SPOILED[case]
+    (tmp_path / FILE).write_bytes(b"".join(spoil(lines)))
+    with pytest.raises(DataError) as raised:
+        run_clean(tmp_path)
+    for words in said:
+        assert words in str(raised.value)
+    assert not (tmp_path / "table.parquet").exists()
+
+
+def test_the_command_says_so_without_a_traceback(tmp_path: Path, regrow: Regrow) -> None:
+    (tmp_path / "mine.csv").write_bytes(b"0," * 64 + b"7\n")
+    source = f"digits={tmp_path / 'mine.csv'}"
+    done = regrow("run", "digit-localisation", "--source", source, "--no-prefect")
+    assert done.returncode == 2
+    assert "no ink" in done.stderr
+    assert "mine.csv, digit 1" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_boxes_hold_the_digits_ink_and_little_else() -> None:
@@ -50,8 +100,18 @@ def test_boxes_hold_the_digits_ink_and_little_else() -> None:
         assert columns[-1] >= inside.shape[1] - 4
 
 
-def test_fragments_lie_beside_the_digit() -> None:
+def test_fragments_lie_beside_the_digit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Inside the box a scene is the digit alone: the same as without any fragment."""
+    made = [make_scenes(DIGITS[:50], 1, seed=seed) for seed in range(50)]
+    # Fragments are the last to be drawn, so the first scene of a seed is the same up to them.
+    monkeypatch.setattr("regrow.models.digit_localisation.scenes.FRAGMENTS_RANGE", (0, 0))
+    for seed, scene in enumerate(made):
+        bare = make_scenes(DIGITS[:50], 1, seed=seed)
+        left, top, right, bottom = scene.boxes[0]
+        inside = np.s_[0, int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))]
+        np.testing.assert_array_equal(scene.pixels[inside], bare.pixels[inside])
+        assert not np.array_equal(scene.pixels, bare.pixels)
+    monkeypatch.undo()
     scenes = make_scenes(DIGITS[:50], 100, seed=5)
     outside = []
     for picture, (left, top, right, bottom) in zip(scenes.pixels, scenes.boxes, strict=True):

@@ -1,10 +1,10 @@
-"""The contract that every layer of ours keeps, on every backend: KERAS_BACKEND chooses which."""
+"""The contract of every layer, on the backend of KERAS_BACKEND; on JAX with JAX_ENABLE_X64=1."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class Case:
         has_gradient: whether inputs move the output smoothly.
     """
 
-    make: Callable[..., keras.layers.Layer]
+    make: type[keras.layers.Layer]
     inputs: list[Array]
     options: dict[str, Any] = field(default_factory=dict)
     has_gradient: bool = True
@@ -58,7 +58,7 @@ class Case:
 
 CASES: dict[str, Case] = {
     "Calendar": Case(Calendar, [CLOCK], has_gradient=False),
-    "EuclideanDistance": Case(EuclideanDistance, [ROWS, ROWS[::-1].copy()]),
+    "EuclideanDistance": Case(EuclideanDistance, [ROWS, ROWS[::-1].copy()], {"epsilon": 0.5}),
     "FillMissing": Case(FillMissing, [ROWS], {"value": 7.0}),
     "LocalResponseNormalization within": Case(
         LocalResponseNormalization, [PICTURES], {"mode": "within_channel", "size": 3, "alpha": 0.5}
@@ -66,14 +66,23 @@ CASES: dict[str, Case] = {
     "LocalResponseNormalization across": Case(
         LocalResponseNormalization,
         [PICTURES],
-        {"mode": "across_channels", "size": 4, "data_format": "channels_first"},
+        {
+            "mode": "across_channels",
+            "size": 4,
+            "alpha": 0.3,
+            "beta": 0.6,
+            "k": 2.0,
+            "data_format": "channels_first",
+        },
     ),
-    "Logarithm": Case(Logarithm, [ROWS], {"columns": [0, 2]}),
+    "Logarithm": Case(Logarithm, [ROWS], {"columns": [0, 2], "floor": 0.7}),
     "OrthogonalPolynomial": Case(OrthogonalPolynomial, [ROWS], {"degree": 3}),
     "SelectColumns": Case(SelectColumns, [ROWS], {"columns": [2, 0]}),
     "SpatialSoftmax": Case(SpatialSoftmax, [PICTURES]),
     "Squared": Case(Squared, [ROWS]),
 }
+# Keras's matmul with PyTorch answers float64 in float32.
+NARROWED = ("OrthogonalPolynomial", "SpatialSoftmax")
 each_layer = pytest.mark.parametrize("name", CASES)
 
 
@@ -94,6 +103,21 @@ def test_no_layer_is_left_out() -> None:
     }
     assert ours == {case.make.__name__ for case in CASES.values()}
     assert ours | {"run_layer"} == set(regrow.layers.__all__)
+
+
+def test_every_argument_is_tried() -> None:
+    """Some case gives each argument of a layer's own, and not its default."""
+    for make in {case.make for case in CASES.values() if "__init__" in vars(case.make)}:
+        arguments = inspect.signature(make).parameters.values()
+        own = [one for one in arguments if one.kind is one.POSITIONAL_OR_KEYWORD]
+        assert own, make
+        for one in own:
+            given = [
+                case.options[one.name]
+                for case in CASES.values()
+                if case.make is make and one.name in case.options
+            ]
+            assert any(value != one.default for value in given), f"{make.__name__}: {one.name}"
 
 
 @each_layer
@@ -124,12 +148,8 @@ def test_the_configuration_makes_the_same_layer(name: str) -> None:
 def test_every_width_of_floats(name: str, dtype: str) -> None:
     case = CASES[name]
     output = case.build(dtype)(case.arrays(dtype))
-    found = keras.backend.standardize_dtype(output.dtype)
-    if dtype == "float64" and keras.backend.backend() != "tensorflow":
-        # JAX has none unless it was switched on; some of Keras's operations on PyTorch narrow it.
-        assert found in ("float32", "float64")
-    else:
-        assert found == dtype
+    narrowed = dtype == "float64" and name in NARROWED and keras.backend.backend() == "torch"
+    assert keras.backend.standardize_dtype(output.dtype) == ("float32" if narrowed else dtype)
     exact = numbers(case.build("float32")(case.arrays()))
     tolerance = {"float16": 0.02, "bfloat16": 0.1}.get(dtype, 1e-4)
     np.testing.assert_allclose(numbers(output), exact, rtol=tolerance, atol=tolerance)
@@ -188,6 +208,29 @@ def test_the_distance_is_euclidean_and_checks_its_inputs() -> None:
         EuclideanDistance(epsilon=0.0)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+@pytest.mark.parametrize(
+    "make", [Squared, partial(LocalResponseNormalization, alpha=0.5), EuclideanDistance]
+)
+def test_whole_numbers_are_computed_with_as_floats(make: Any, dtype: str) -> None:
+    """200 squared is more than uint8 holds, and less than nothing is none of its numbers."""
+    whole = CHANCE.integers(0, 200, size=(2, 4, 4, 3)).astype(dtype)
+    given = [whole, whole[::-1].copy()] if make is EuclideanDistance else whole
+    found = make()(keras.tree.map_structure(keras.ops.convert_to_tensor, given))
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    floats = keras.tree.map_structure(lambda x: x.astype("float32"), given)
+    np.testing.assert_allclose(numbers(found), numbers(make()(floats)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_the_distance_does_not_overflow_in_half_precision(dtype: str) -> None:
+    """300 squared is more than float16 can hold."""
+    pair = [keras.ops.full((1, 4), value, dtype=dtype) for value in (300.0, 0.0)]
+    found = EuclideanDistance(dtype=dtype)(pair)
+    assert keras.backend.standardize_dtype(found.dtype) == dtype
+    np.testing.assert_allclose(numbers(found), 600, rtol=0.01)
+
+
 def test_the_spatial_softmax_finds_a_peak_between_cells() -> None:
     cells = np.full((1, 4, 8, 2), -30.0, "float32")
     cells[0, 1, 2, 0] = 30
@@ -204,3 +247,10 @@ def test_run_layer_puts_one_sample_through_a_layer() -> None:
     tokens = run_layer(keras.layers.Embedding(5, 2), np.array([1, 4, 1], "int32"))
     assert tokens.shape == (3, 2)
     np.testing.assert_array_equal(tokens[0], tokens[2])
+
+
+def test_run_layer_gives_every_output() -> None:
+    steps = CHANCE.normal(size=(5, 3)).astype("float32")
+    outputs = run_layer(keras.layers.LSTM(4, return_sequences=True, return_state=True), steps)
+    assert [output.shape for output in outputs] == [(5, 4), (4,), (4,)]
+    np.testing.assert_allclose(outputs[0][-1], outputs[1], rtol=1e-6)

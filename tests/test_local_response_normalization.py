@@ -17,6 +17,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 X = np.random.default_rng(1).normal(size=(2, 5, 4, 6))
 SETTINGS: dict[str, Any] = {"alpha": 0.7, "beta": 0.75, "k": 1.3}
 SIZES = [1, 2, 3, 4, 5, 9]
+# Computed in float32, and only cast, nothing would be so near.
+BOUND = 1e-12
+WITHOUT_FLOAT64 = "JAX has float64 where it is started with JAX_ENABLE_X64=1: see the Makefile"
 
 
 def loop(x: Array, mode: Any, size: int) -> Array:
@@ -41,22 +44,19 @@ def loop(x: Array, mode: Any, size: int) -> Array:
 
 def run(x: Array, mode: Any, size: int, dtype: str = "float64", **more: Any) -> Array:
     layer = LocalResponseNormalization(mode, size=size, dtype=dtype, **SETTINGS, **more)
-    found: Array = keras.ops.convert_to_numpy(layer(keras.ops.convert_to_tensor(x, dtype=dtype)))
-    return found
-
-
-def tolerance() -> float:
-    """JAX computes in float32 unless float64 was switched on before it started."""
-    return 1e-6 if run(X, "within_channel", 1).dtype == np.float64 else 1e-5
+    found = layer(keras.ops.convert_to_tensor(x, dtype=dtype))
+    assert keras.backend.standardize_dtype(found.dtype) == dtype, WITHOUT_FLOAT64
+    array: Array = keras.ops.convert_to_numpy(found)
+    return array
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("mode", ["within_channel", "across_channels"])
 def test_it_is_the_equation_borders_included(mode: Any, size: int) -> None:
     expected = loop(X, mode, size)
-    np.testing.assert_allclose(run(X, mode, size), expected, atol=tolerance(), rtol=0)
+    np.testing.assert_allclose(run(X, mode, size), expected, atol=BOUND, rtol=0)
     first = run(X.transpose(0, 3, 1, 2), mode, size, data_format="channels_first")
-    np.testing.assert_allclose(first.transpose(0, 2, 3, 1), expected, atol=tolerance(), rtol=0)
+    np.testing.assert_allclose(first.transpose(0, 2, 3, 1), expected, atol=BOUND, rtol=0)
 
 
 @pytest.mark.parametrize("size", [3, 4])
@@ -75,8 +75,9 @@ def test_gradients_are_those_of_the_loop(mode: Any, size: int) -> None:
             moved[place] += sign * step
             ends.append(np.sum(loop(moved, mode, size) * weights))
         expected[place] = (ends[0] - ends[1]) / (2 * step)
-    bound = 1e-6 if found.dtype == np.float64 else 1e-4
-    np.testing.assert_allclose(found, expected, atol=bound, rtol=0)
+    assert found.dtype == np.float64, WITHOUT_FLOAT64
+    # So near come differences of float64.
+    np.testing.assert_allclose(found, expected, atol=1e-8, rtol=0)
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])
@@ -102,7 +103,7 @@ def test_across_channels_is_pytorchs(size: int) -> None:
     theirs = torch.nn.LocalResponseNorm(size, **SETTINGS)
     expected = theirs(torch.tensor(X.transpose(0, 3, 1, 2))).numpy().transpose(0, 2, 3, 1)
     found = run(X, "across_channels", size)
-    np.testing.assert_allclose(found, expected, atol=tolerance(), rtol=0)
+    np.testing.assert_allclose(found, expected, atol=BOUND, rtol=0)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

@@ -52,6 +52,64 @@ def test_the_camera_that_was_turned(tmp_path: Path) -> None:
     assert read_grey(tmp_path / "turned.jpg").shape == (64, 32)
 
 
+@pytest.mark.parametrize("scale", [1, 1 / 255, 257])
+def test_floats_are_scaled_by_their_range(tmp_path: Path, scale: float) -> None:
+    eight_bits = np.asarray(draw_one(), dtype="float32")
+    Image.fromarray(eight_bits * np.float32(scale)).save(tmp_path / "one.tif")
+    assert Image.open(tmp_path / "one.tif").mode == "F"
+    np.testing.assert_allclose(read_grey(tmp_path / "one.tif"), eight_bits / 255, atol=1e-6)
+
+
+def test_a_dark_picture_of_sixteen_bits_is_no_bright_one_of_eight(tmp_path: Path) -> None:
+    """Its numbers are below 256 as well, but whole ones: nearly black on black."""
+    Image.fromarray(np.asarray(draw_one()).astype("uint16")).save(tmp_path / "dark.png")
+    with pytest.raises(DataError, match="nothing to be seen"):
+        read_grey(tmp_path / "dark.png")
+    dim = np.asarray(draw_one()).astype("uint16") * 128
+    Image.fromarray(dim).save(tmp_path / "dim.png")
+    assert read_grey(tmp_path / "dim.png").max() == pytest.approx(255 * 128 / 65535)
+
+
+def save_empty(folder: Path, case: str) -> Path:
+    white = np.full((20, 20), 255, "uint8")
+    pixels = {
+        "white": white,
+        "black": np.zeros_like(white),
+        "nearly white": white - np.eye(20, dtype="uint8") * 8,
+        "clear": np.zeros((20, 20, 4), "uint8"),
+        "floats": np.full((20, 20), 0.4, "float32"),
+    }[case]
+    path = folder / ("empty.tif" if case == "floats" else "empty.png")
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.mark.parametrize("case", ["white", "black", "nearly white", "clear", "floats"])
+def test_a_picture_of_nothing_is_refused_for_that(tmp_path: Path, case: str) -> None:
+    path = save_empty(tmp_path, case)
+    with pytest.raises(DataError, match="nothing to be seen") as raised:
+        read_grey(path)
+    text = str(raised.value)
+    assert str(path) in text
+    assert "of white" in text
+    assert "written on it" in text
+    assert "save it again as PNG" not in text
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_no_numbers_are_refused_for_that(tmp_path: Path, value: float) -> None:
+    pixels = np.asarray(draw_one(), dtype="float32") / 255
+    pixels[3, 4] = value
+    path = tmp_path / "hole.tif"
+    Image.fromarray(pixels).save(path)
+    with pytest.raises(DataError, match="no numbers") as raised:
+        read_grey(path)
+    text = str(raised.value)
+    assert str(path) in text
+    assert "1 of 4,096" in text
+    assert "save it again as PNG" not in text
+
+
 def spoil(folder: Path, case: str) -> Path:
     path = folder / "picture.png"
     draw_one().save(path)
@@ -87,5 +145,8 @@ def test_a_picture_becomes_a_digit() -> None:
     # An upright stroke: all of its ink is in the middle columns, from the top to the bottom.
     assert digit[:, 3:5].min() > 4
     assert digit[:, :2].max() == digit[:, 6:].max() == 0
+    # Pencil on grey paper is the same digit.
+    pencil = 0.7 - (1 - np.asarray(draw_one(size=200), dtype="float32") / 255) * 0.15
+    np.testing.assert_allclose(to_digit(pencil), digit, atol=1e-3)
     small = np.arange(64, dtype="float32").reshape(8, 8) / 256
     np.testing.assert_allclose(to_digit(small)[..., 0], small * 16)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from regrow.engine.spec import StageContext
-from regrow.engine.trainings import load_runs, run_trainings
+from regrow.engine.training import FitResult
+from regrow.engine.trainings import load_runs, record_of, run_trainings
 
 LOSSES = {"good/seed-0": 0.3, "good/seed-1": 0.2, "good/seed-10": 0.4, "other/seed-0": 0.1}
 
@@ -88,3 +89,25 @@ def test_finished_trainings_are_not_done_again(tmp_path: Path) -> None:
     assert trainings.done == list(LOSSES)
     assert facts["published_run"] == "good/seed-1"
     assert len(list((context.out / "runs").iterdir())) == 4
+
+
+def test_a_record_adds_up_its_phases() -> None:
+    first = FitResult({"val_loss": [0.5, 0.4]}, steps=20, seconds=1.5, resumed_from=1)
+    last = FitResult({"val_loss": [0.3]}, steps=10, seconds=0.25)
+    assert record_of(first, threshold=0.7) == {
+        "curves": {"val_loss": [0.5, 0.4]},
+        "val_loss": 0.4,
+        "threshold": 0.7,
+        "seconds": 1.5,
+        "steps": 20,
+        "resumed_from": 1,
+    }
+    record = record_of(last, {"first": first, "last": last}, phases=["first", "last"])
+    assert record == {
+        "curves": {"val_loss": [0.3]},
+        "val_loss": 0.3,
+        "phases": ["first", "last"],
+        "seconds": 1.75,
+        "steps": 30,
+        "resumed_from": {"first": 1, "last": 0},
+    }

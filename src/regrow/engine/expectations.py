@@ -54,6 +54,11 @@ class Expectation:
             raise ValueError(f'severity is "error" or "warning", not {self.severity!r}')
 
 
+def expect(kind: str, why: str, **kwargs: Any) -> Expectation:
+    """An expectation by its name without "expect_", why it must hold, and its arguments."""
+    return Expectation(type=f"expect_{kind}", kwargs=kwargs, why=why)
+
+
 def check_frame(
     frame: pd.DataFrame, expectations: Sequence[Expectation], *, id_column: str | None = None
 ) -> list[dict[str, Any]]:

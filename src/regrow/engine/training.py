@@ -153,6 +153,12 @@ def fit(
     return run.result
 
 
+def falling_adam(learning_rate: float, rows: int, plan: FitPlan) -> keras.optimizers.Adam:
+    """Adam whose rate falls as a cosine, from `learning_rate` to zero at the plan's last step."""
+    steps = math.ceil(rows / plan.batch_size) * plan.epochs
+    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps))
+
+
 def data_order(rows: int, seed: int, epoch: int) -> Order:
     """The order of the rows in an epoch, (rows,), int32: a function of seed and epoch alone."""
     return np.random.default_rng([seed, epoch]).permutation(rows).astype(np.int32)

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     import keras
 
     from regrow.engine.spec import StageContext
+    from regrow.engine.training import FitResult
 
 Enough = Callable[[Mapping[str, Any]], bool]
 Training = Callable[[Path], "tuple[keras.Model, dict[str, Any]]"]
 """Called with a folder for checkpoints that outlives a kill; returns the model and its record.
 
 The record is JSON: "curves" (values per epoch by name), "val_loss" (what the best is chosen by,
-the smaller the better), "seconds", and whatever else is worth keeping.
+the smaller the better), "seconds", and whatever else is worth keeping: see `record_of`.
 """
 
 
@@ -85,6 +86,29 @@ def run_trainings(
 
 def _group(label: str) -> str:
     return label.rpartition("/")[0]
+
+
+def record_of(
+    shown: FitResult, phases: Mapping[str, FitResult] | None = None, /, **more: Any
+) -> dict[str, Any]:
+    """The record of a training.
+
+    Args:
+        shown: whose curves are the training's, and whose last "val_loss" it is chosen by.
+        phases: by name, all that the training consists of; by default `shown` is all of it.
+        more: what else is kept, as JSON.
+    """
+    results = list(phases.values()) if phases else [shown]
+    return {
+        "curves": shown.curves,
+        "val_loss": shown.curves["val_loss"][-1],
+        **more,
+        "seconds": round(sum(result.seconds for result in results), 3),
+        "steps": sum(result.steps for result in results),
+        "resumed_from": {name: result.resumed_from for name, result in phases.items()}
+        if phases
+        else shown.resumed_from,
+    }
 
 
 def load_runs(train: Path, group: str) -> dict[str, keras.Model]:

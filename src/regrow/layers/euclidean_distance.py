@@ -7,20 +7,22 @@ from typing import Any
 import keras
 from keras import ops
 
+from regrow.layers.precision import widen
+
 
 @keras.saving.register_keras_serializable(package="regrow")
 class EuclideanDistance(keras.layers.Layer):  # type: ignore[misc]
     """Euclidean distance of two batches of vectors, with a gradient that is finite everywhere.
 
     `d = sqrt(max(sum((a - b)^2), epsilon^2))` over the last axis. The root's gradient at zero is
-    infinite; here equal vectors are `epsilon` apart and their gradient is zero.
+    infinite; here equal vectors are `epsilon` apart and their gradient is zero. In half precision
+    the sum is computed in float32: 256 squared is more than float16 can hold.
 
     Args:
-        epsilon: the smallest distance. Squared it must be a number of the layer's dtype: 1e-3 suits
-            float16, too.
+        epsilon: the smallest distance. Squared it must be a number of float32 or wider.
 
     Call arguments:
-        inputs: two tensors (..., features) of equal shape, real numbers.
+        inputs: two tensors (..., features) of equal shape, real or whole numbers.
 
     Returns:
         A tensor (..., 1) of the layer's dtype.
@@ -43,9 +45,10 @@ class EuclideanDistance(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         """Distances of two tensors (..., features) as (..., 1)."""
-        first, second = inputs
+        first, second = (ops.cast(x, widen(self.compute_dtype)) for x in inputs)
         squared = ops.sum(ops.square(first - second), axis=-1, keepdims=True)
-        return ops.sqrt(ops.maximum(squared, self.epsilon**2))
+        distance = ops.sqrt(ops.maximum(squared, self.epsilon**2))
+        return ops.cast(distance, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         """(..., features) twice gives (..., 1)."""

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from regrow.layers.precision import widen
+
 MODES = ("within_channel", "across_channels")
 
 
@@ -25,7 +27,7 @@ class LocalResponseNormalization(keras.layers.Layer):  # type: ignore[misc]
     Beyond the border there are zeros, and they count: the divisor is `size^2` or `size` everywhere,
     as in Caffe and PyTorch. (An average pooling with padding "same" leaves them out in TensorFlow,
     and is wrong at the borders.) A window of even size reaches one farther back than ahead, as in
-    PyTorch. Half-precision inputs are squared and summed in float32.
+    PyTorch. In half precision it is computed in float32, as squares soon overflow.
 
     A. Krizhevsky, I. Sutskever and G. Hinton, ImageNet classification with deep convolutional
     neural networks (2012), section 3.3, across channels; Y. Jia and others, Caffe (2014), both.
@@ -48,7 +50,8 @@ class LocalResponseNormalization(keras.layers.Layer):  # type: ignore[misc]
         k: what is added to the energy.
         data_format: "channels_last" or "channels_first"; by default Keras's own setting.
 
-    Call shape: (batch, height, width, channels) or (batch, channels, height, width), unchanged.
+    Call shape: (batch, height, width, channels) or (batch, channels, height, width), unchanged; the
+    output has the layer's dtype, for whole numbers as well.
 
     >>> layer = LocalResponseNormalization("across_channels", size=3, alpha=3.0, beta=1.0)
     >>> [round(float(y), 4) for y in layer(keras.ops.ones((1, 1, 1, 3)))[0, 0, 0]]
@@ -84,16 +87,15 @@ class LocalResponseNormalization(keras.layers.Layer):  # type: ignore[misc]
         self.input_spec = keras.InputSpec(ndim=4)
 
     def call(self, inputs: Any) -> Any:
-        """The normalised values, in the shape and dtype of `inputs`."""
-        dtype = keras.backend.standardize_dtype(inputs.dtype)
-        x = ops.cast(inputs, "float32") if dtype in ("float16", "bfloat16") else inputs
+        """The normalised values, in the shape of `inputs` and the layer's dtype."""
+        x = ops.cast(inputs, widen(self.compute_dtype))
         channels, *pixels = (3, 1, 2) if self.data_format == "channels_last" else (1, 2, 3)
         axes = pixels if self.mode == "within_channel" else [channels]
         energy = ops.square(x)
         for axis in axes:
             energy = self._sum_window(energy, axis)
         divisor = ops.power(self.k + self.alpha / self.size ** len(axes) * energy, self.beta)
-        return ops.cast(x / divisor, dtype)
+        return ops.cast(x / divisor, self.compute_dtype)
 
     def _sum_window(self, x: Any, axis: int) -> Any:
         """Sums over a window along one axis, zeros beyond its ends: same shape."""

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 
-def run_layer(layer: keras.layers.Layer, array: Any) -> np.ndarray[Any, Any]:
+def run_layer(layer: keras.layers.Layer, array: Any) -> Any:
     """Puts one sample through a model that is nothing but the layer.
 
     Args:
@@ -16,7 +16,8 @@ def run_layer(layer: keras.layers.Layer, array: Any) -> np.ndarray[Any, Any]:
         array: one sample, without the axis of the batch; any shape and numeric dtype.
 
     Returns:
-        The layer's output for it, without the axis of the batch.
+        The layer's output for it, an array without the axis of the batch. Where a layer has
+        several outputs, all of them, in the layer's own nest of lists, tuples or dicts.
 
     >>> from regrow.layers import Squared
     >>> run_layer(Squared(), [1.0, -3.0]).tolist()
@@ -27,7 +28,5 @@ def run_layer(layer: keras.layers.Layer, array: Any) -> np.ndarray[Any, Any]:
         sample = sample.astype(keras.config.floatx())  # a list of numbers, as Keras takes it
     inputs = keras.Input(sample.shape, dtype=str(sample.dtype))
     model = keras.Model(inputs, layer(inputs))
-    output: np.ndarray[Any, Any] = keras.ops.convert_to_numpy(
-        model(keras.ops.convert_to_tensor(sample[np.newaxis]), training=False)
-    )[0]
-    return output
+    outputs = model(keras.ops.convert_to_tensor(sample[np.newaxis]), training=False)
+    return keras.tree.map_structure(lambda y: keras.ops.convert_to_numpy(y)[0], outputs)

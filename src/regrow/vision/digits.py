@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from regrow.engine.errors import DataError
-from regrow.engine.expectations import Expectation
+from regrow.engine.expectations import Expectation, expect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -179,48 +179,44 @@ def _refuse(where: str, received: str) -> DataError:
     )
 
 
-def _expect(kind: str, why: str, **kwargs: Any) -> Expectation:
-    return Expectation(type=f"expect_{kind}", kwargs=kwargs, why=why)
-
-
 EXPECTATIONS: tuple[Expectation, ...] = (
-    _expect(
+    expect(
         "table_columns_to_match_ordered_list",
         "training picks columns by name",
         column_list=["digit_id", "label", "split", "digest", "ink", "darkest", "pixels"],
     ),
-    _expect(
+    expect(
         "table_row_count_to_be_between",
         "with fewer digits the test split holds too few of each to tell models apart",
         min_value=1000,
     ),
-    _expect("column_values_to_be_unique", "a digit is one row", column="digit_id"),
-    _expect(
+    expect("column_values_to_be_unique", "a digit is one row", column="digit_id"),
+    expect(
         "column_distinct_values_to_equal_set",
         "every digit from 0 to 9 is to be learnt",
         column="label",
         value_set=list(range(CLASSES)),
     ),
-    _expect(
+    expect(
         "column_values_to_be_unique",
         "a picture that stands twice counts twice",
         column="digest",
         mostly=0.99,
     ),
-    _expect(
+    expect(
         "column_distinct_values_to_equal_set",
         "there is something to train, to choose and to test on",
         column="split",
         value_set=["train", "validation", "test"],
     ),
-    _expect(
+    expect(
         "column_values_to_be_between",
         "a blank or a blackened picture is no digit; the mean of a pixel is about 5",
         column="ink",
         min_value=1,
         max_value=12,
     ),
-    _expect(
+    expect(
         "column_values_to_be_between",
         "some pixel of a written stroke is nearly black",
         column="darkest",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regrow.engine.errors import DataError
-from regrow.engine.expectations import Expectation
+from regrow.engine.expectations import Expectation, expect
 from regrow.models.air_quality.columns import COLUMNS, INPUTS, TARGET, TIMESTAMP
 from regrow.models.air_quality.reader import SCHEMA, Reading, read_blocks
 
@@ -132,39 +132,35 @@ def read_readings(path: Path) -> pd.DataFrame:
     return readings
 
 
-def _expect(kind: str, why: str, **kwargs: Any) -> Expectation:
-    return Expectation(type=f"expect_{kind}", kwargs=kwargs, why=why)
-
-
 def _between(column: str, low: float, high: float, why: str) -> Expectation:
-    return _expect("column_values_to_be_between", why, column=column, min_value=low, max_value=high)
+    return expect("column_values_to_be_between", why, column=column, min_value=low, max_value=high)
 
 
 EXPECTATIONS: tuple[Expectation, ...] = (
-    _expect(
+    expect(
         "table_columns_to_match_ordered_list",
         "training picks columns by name",
         column_list=[TIMESTAMP, *COLUMNS.values()],
     ),
-    _expect(
+    expect(
         "table_row_count_to_be_between",
         "less than six weeks of hours cannot show a season or a test split",
         min_value=1000,
     ),
-    _expect("column_values_to_not_be_null", "every reading has its hour", column=TIMESTAMP),
-    _expect(
+    expect("column_values_to_not_be_null", "every reading has its hour", column=TIMESTAMP),
+    expect(
         "column_values_to_be_unique",
         "an hour that stands twice would be in training and in the test split",
         column=TIMESTAMP,
     ),
-    _expect(
+    expect(
         "column_values_to_not_be_null",
         "without benzene there is nothing to learn or to test",
         column=TARGET,
         mostly=0.8,
     ),
     *(
-        _expect(
+        expect(
             "column_values_to_not_be_null",
             "the device's sensors fail together, in about 4 % of the hours",
             column=name,
@@ -173,7 +169,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
         for name in SENSORS
     ),
     *(
-        _expect(
+        expect(
             "column_values_to_not_be_null",
             "the reference analysers are missing in up to a fifth of the hours",
             column=name,

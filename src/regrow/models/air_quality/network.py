@@ -16,8 +16,8 @@ import numpy as np
 
 from regrow.engine.inference import answer, load_model, save_example
 from regrow.engine.profile import profile_table
-from regrow.engine.training import FitPlan, FitResult, fit, set_seed
-from regrow.engine.trainings import run_trainings
+from regrow.engine.training import FitPlan, FitResult, falling_adam, fit, set_seed
+from regrow.engine.trainings import record_of, run_trainings
 from regrow.layers import (
     Calendar,
     FillMissing,
@@ -107,14 +107,7 @@ def _train_one(
         )
     raw = keras.Input((len(FEATURES),), name="readings")
     model = keras.Model(raw, finish(core(prepare(raw))), name="air_quality")
-    selection = results["selection"]
-    return model, {
-        "curves": selection.curves,
-        "val_loss": selection.curves["val_loss"][-1],
-        "seconds": round(sum(result.seconds for result in results.values()), 3),
-        "steps": sum(result.steps for result in results.values()),
-        "resumed_from": {phase: result.resumed_from for phase, result in results.items()},
-    }
+    return model, record_of(results["selection"], results)
 
 
 def count_epochs(variant: Variant, rows: int) -> int:
@@ -192,14 +185,9 @@ def _fit(
         scaled = (target - rescaling.offset) / rescaling.scale
         return answer(prepare, rows.x), scaled.astype("float32")
 
-    steps = math.ceil(len(part) / plan.batch_size) * plan.epochs
     rate = variant.learning_rate
-    core.compile(
-        optimizer=keras.optimizers.Adam(
-            rate if book else keras.optimizers.schedules.CosineDecay(rate, steps)
-        ),
-        loss="mse",
-    )
+    adam = keras.optimizers.Adam(rate) if book else falling_adam(rate, len(part), plan)
+    core.compile(optimizer=adam, loss="mse")
     x, y = features(part)
     return fit(
         core,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from regrow.engine.expectations import Expectation
-from regrow.models.digit_localisation.scenes import CANVAS, make_scenes
+from regrow.engine.errors import DataError
+from regrow.engine.expectations import Expectation, expect
+from regrow.models.digit_localisation.scenes import BOX_INK, CANVAS, make_scenes
 from regrow.vision.digits import CLASSES, Array, Split, choose_split, digest_picture, read_source
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def clean(ctx: StageContext) -> dict[str, Any]:
     """Writes `table.parquet`: one row a scene, the scenes of a split made of that split's digits.
 
     Raises:
-        DataError: the file is not as the source has it.
+        DataError: the file is not as the source has it, a picture in it has no ink to put a box
+            around, or a split would lack a digit.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -50,6 +52,7 @@ def clean(ctx: StageContext) -> dict[str, Any]:
     config: DigitLocalisationConfig = ctx.config
     digits, labels = read_source(ctx)
     splits = np.array([choose_split(digest_picture(digit)) for digit in digits])
+    _check(digits, labels, splits, str(ctx.inputs["download"].facts["sources"][0]["origin"]))
     counts = {
         "train": config.training_scenes,
         "validation": config.validation_scenes,
@@ -83,6 +86,29 @@ def clean(ctx: StageContext) -> dict[str, Any]:
     }
 
 
+def _check(digits: Array, labels: Array, splits: Array, origin: str) -> None:
+    pale = np.flatnonzero(digits.max(axis=1) < BOX_INK)
+    if len(pale):
+        raise DataError(
+            "a picture has no ink to put a box around",
+            where=f"{origin}, digit {pale[0] + 1} of {len(digits)}",
+            received=f"{digits[pale[0]].max()} in its darkest pixel",
+            expected=f"at least {BOX_INK} somewhere",
+            remedies=["leave the picture's line out", "give another file with --source"],
+        )
+    for split in get_args(Split):
+        absent = set(range(CLASSES)) - set(labels[splits == split].tolist())
+        if absent:
+            raise DataError(
+                "there are too few digits to learn from and to test on others",
+                where=origin,
+                received=f"{len(digits)} digits; of those chosen for the split {split} none is a "
+                f"{' or a '.join(map(str, sorted(absent)))}",
+                expected="each of 0 to 9 in every split: about a thousand digits are enough",
+                remedies=["give a larger file with --source"],
+            )
+
+
 def read_scenes(table: Path, split: Split) -> Table:
     """The scenes of one split of the clean table."""
     import pyarrow.parquet as pq
@@ -108,12 +134,8 @@ def profile_scenes(table: Path) -> dict[str, Any]:
     return profile_table(frame[frame["split"] == "train"], columns)
 
 
-def _expect(kind: str, why: str, **kwargs: Any) -> Expectation:
-    return Expectation(type=f"expect_{kind}", kwargs=kwargs, why=why)
-
-
 EXPECTATIONS: tuple[Expectation, ...] = (
-    _expect(
+    expect(
         "table_columns_to_match_ordered_list",
         "training picks columns by name",
         column_list=[
@@ -122,21 +144,21 @@ EXPECTATIONS: tuple[Expectation, ...] = (
             *("width", "height", "pixels"),
         ],
     ),
-    _expect("column_values_to_be_unique", "a scene is one row", column="scene_id"),
-    _expect(
+    expect("column_values_to_be_unique", "a scene is one row", column="scene_id"),
+    expect(
         "column_distinct_values_to_equal_set",
         "every digit from 0 to 9 is to be found",
         column="label",
         value_set=list(range(CLASSES)),
     ),
-    _expect(
+    expect(
         "column_distinct_values_to_equal_set",
         "there is something to train, to choose and to test on",
         column="split",
         value_set=["train", "validation", "test"],
     ),
     *(
-        _expect(
+        expect(
             "column_values_to_be_between",
             "the digit lies on the canvas",
             column=name,
@@ -146,7 +168,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
         for name in BOX
     ),
     *(
-        _expect(
+        expect(
             "column_values_to_be_between",
             "a smaller digit cannot be read, a larger one does not fit",
             column=name,

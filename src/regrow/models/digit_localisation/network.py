@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 from regrow.engine.inference import load_model, save_example
-from regrow.engine.training import FitPlan, fit, set_seed
-from regrow.engine.trainings import run_trainings
+from regrow.engine.training import FitPlan, falling_adam, fit, set_seed
+from regrow.engine.trainings import record_of, run_trainings
 from regrow.layers import SpatialSoftmax
 from regrow.models.digit_localisation.boxes import BoxLoss
 from regrow.models.digit_localisation.data import Table, profile_scenes, read_scenes
@@ -53,10 +52,14 @@ def _train_one(
     config: DigitLocalisationConfig = ctx.config
     set_seed(seed, deterministic=config.deterministic)
     model = build_network(config)
-    steps = math.ceil(len(training.labels) / config.batch_size) * config.epochs
-    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
+    plan = FitPlan(
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        seed=seed,
+        deterministic=config.deterministic,
+    )
     model.compile(
-        optimizer=keras.optimizers.Adam(schedule),
+        optimizer=falling_adam(config.learning_rate, len(training.labels), plan),
         loss={"box": BoxLoss(), "digit": "sparse_categorical_crossentropy"},
         loss_weights={"box": config.box_weight, "digit": 1.0},
         metrics={"digit": "accuracy"},
@@ -65,12 +68,7 @@ def _train_one(
         model,
         training.pixels,
         {"box": training.boxes, "digit": training.labels},
-        plan=FitPlan(
-            epochs=config.epochs,
-            batch_size=config.batch_size,
-            seed=seed,
-            deterministic=config.deterministic,
-        ),
+        plan=plan,
         validation=(
             validation.pixels,
             {"box": validation.boxes, "digit": validation.labels},
@@ -78,13 +76,7 @@ def _train_one(
         checkpoint=kept,
         on_epoch=lambda done, _values: ctx.progress(f"seed {seed}", done, config.epochs),
     )
-    return model, {
-        "curves": result.curves,
-        "val_loss": result.curves["val_loss"][-1],
-        "seconds": round(result.seconds, 3),
-        "steps": result.steps,
-        "resumed_from": result.resumed_from,
-    }
+    return model, record_of(result)
 
 
 def build_network(config: DigitLocalisationConfig) -> keras.Model:

@@ -256,7 +256,7 @@ def _draw_neighbours(
     training: Digits, test: Digits, known: Array, new: Array, figures: Path
 ) -> None:
     """One test digit of each class, and the training digits nearest to it."""
-    rows = [int(np.flatnonzero(test.labels == label)[0]) for label in np.unique(test.labels)][:5]
+    rows = [int(np.flatnonzero(test.labels == label)[0]) for label in np.unique(test.labels)]
     nearest = _find_neighbours(known, new[rows], NEIGHBOURS)
     draw_grid(
         [

@@ -8,7 +8,6 @@ R. Hadsell, S. Chopra and Y. LeCun, Dimensionality reduction by learning an inva
 from __future__ import annotations
 
 import json
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,8 @@ import numpy as np
 from keras import ops
 
 from regrow.engine.inference import answer, load_model, save_example
-from regrow.engine.training import FitPlan, fit, set_seed
-from regrow.engine.trainings import run_trainings
+from regrow.engine.training import FitPlan, falling_adam, fit, set_seed
+from regrow.engine.trainings import record_of, run_trainings
 from regrow.layers import EuclideanDistance
 from regrow.models.image_similarity.pairs import Pairs, make_pairs
 from regrow.models.image_similarity.threshold import choose_threshold
@@ -66,32 +65,25 @@ def _train_one(
     held_out = make_pairs(validation, VALIDATION_PAIRS, VALIDATION_SEED)
     tower = build_tower(config)
     twins = build_twins(tower)
-    steps = math.ceil(len(pairs) / config.batch_size) * config.epochs
-    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
-    twins.compile(optimizer=keras.optimizers.Adam(schedule), loss=ContrastiveLoss(config.margin))
+    plan = FitPlan(
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        seed=seed,
+        deterministic=config.deterministic,
+    )
+    optimizer = falling_adam(config.learning_rate, len(pairs), plan)
+    twins.compile(optimizer=optimizer, loss=ContrastiveLoss(config.margin))
     result = fit(
         twins,
         pairs.take(more.pixels),
         pairs.same,
-        plan=FitPlan(
-            epochs=config.epochs,
-            batch_size=config.batch_size,
-            seed=seed,
-            deterministic=config.deterministic,
-        ),
+        plan=plan,
         validation=(held_out.take(validation.pixels), held_out.same),
         checkpoint=kept,
         on_epoch=lambda done, _values: ctx.progress(f"seed {seed}", done, config.epochs),
     )
     model, threshold = _finish(twins, held_out, validation)
-    return model, {
-        "curves": result.curves,
-        "val_loss": result.curves["val_loss"][-1],
-        "threshold": threshold,
-        "seconds": round(result.seconds, 3),
-        "steps": result.steps,
-        "resumed_from": result.resumed_from,
-    }
+    return model, record_of(result, threshold=threshold)
 
 
 def build_tower(config: ImageSimilarityConfig) -> keras.Model:

@@ -13,7 +13,7 @@ import numpy as np
 from regrow.engine.inference import load_model, save_example
 from regrow.engine.profile import profile_table
 from regrow.engine.training import FitPlan, FitResult, fit, set_seed
-from regrow.engine.trainings import run_trainings
+from regrow.engine.trainings import record_of, run_trainings
 from regrow.models.question_answering.book import build_book
 from regrow.models.question_answering.end_to_end_memory import EndToEndMemory
 from regrow.models.question_answering.query_reduction import QueryReduction
@@ -28,7 +28,7 @@ from regrow.models.question_answering.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -155,19 +155,16 @@ def _train_one(
     sizes = measure_sizes(training, config.sentences, spare)
     vocabulary = Vocabulary(*collect_words(training), config.tasks, name="vocabulary")
     model, published = build_network(network, vocabulary, sizes)
-    parts = [
-        (
-            encode_frame(part, published),
-            vocabulary.number_answers(part["answer"]),
-        )
-        for part in (training, validation)
-    ]
-    known = parts[1][1] >= 0  # an answer that training lacks has no number to learn by
-    held_out = ({k: v[known] for k, v in parts[1][0].items()}, parts[1][1][known])
-    phases: list[tuple[str, int, float]] = [("", network.epochs, network.learning_rate)]
+    # An answer that training lacks has no number to compare with.
+    known = validation[validation["answer"].isin(vocabulary.answers)]
+    data, held_out = (
+        (encode_frame(part, published), vocabulary.number_answers(part["answer"]))
+        for part in (training, known)
+    )
+    phases: list[tuple[str, int, float]] = [("softmax", network.epochs, network.learning_rate)]
     if network.kind == "memory" and network.linear_epochs:
         phases.insert(0, ("linear", network.linear_epochs, network.learning_rate / 2))
-    results: list[FitResult] = []
+    results: dict[str, FitResult] = {}
     total = sum(epochs for _phase, epochs, _rate in phases)
     for phase, epochs, rate in phases:
         if network.kind == "memory":
@@ -178,25 +175,25 @@ def _train_one(
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         )
-        before = sum(result.epochs_run for result in results)
-        results.append(
-            fit(
-                model,
-                *parts[0],
-                plan=FitPlan(
-                    epochs=epochs,
-                    batch_size=network.batch_size,
-                    seed=seed,
-                    deterministic=False,
-                    # XLA joins the many small steps of the scan, and takes long to compile.
-                    jit_compile=network.kind == "query-reduction",
-                ),
-                validation=held_out,
-                checkpoint=kept / phase,
-                on_epoch=partial(_report, ctx, f"{name} seed {seed}", before, total),
-            )
+        before = sum(result.epochs_run for result in results.values())
+        results[phase] = fit(
+            model,
+            *data,
+            plan=FitPlan(
+                epochs=epochs,
+                batch_size=network.batch_size,
+                seed=seed,
+                deterministic=False,
+                # XLA joins the many small steps of the scan, and takes long to compile.
+                jit_compile=network.kind == "query-reduction",
+            ),
+            validation=held_out,
+            checkpoint=kept / phase,
+            on_epoch=partial(_report, ctx, f"{name} seed {seed}", before, total),
         )
-    return published, _record(results)
+    joined = _join(results)
+    accuracy = joined.curves["val_accuracy"][-1]
+    return published, record_of(joined, results, val_accuracy=accuracy)
 
 
 def _report(
@@ -222,14 +219,9 @@ def _make_optimizer(
     return keras.optimizers.get({"class_name": network.optimizer, "config": options})
 
 
-def _record(results: Sequence[FitResult]) -> dict[str, Any]:
-    """What is kept of a training: the curves of its phases one after another."""
-    names = results[0].curves
-    return {
-        "curves": {name: [y for of in results for y in of.curves[name]] for name in names},
-        "val_loss": results[-1].curves["val_loss"][-1],
-        "val_accuracy": results[-1].curves["val_accuracy"][-1],
-        "seconds": round(sum(result.seconds for result in results), 3),
-        "steps": sum(result.steps for result in results),
-        "resumed_from": sum(result.resumed_from for result in results),
-    }
+def _join(phases: Mapping[str, FitResult]) -> FitResult:
+    """The curves of a training's phases one after another."""
+    names = next(iter(phases.values())).curves
+    return FitResult(
+        {name: [y for of in phases.values() for y in of.curves[name]] for name in names}
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regrow.engine.errors import DataError
-from regrow.engine.expectations import Expectation
+from regrow.engine.expectations import Expectation, expect
 from regrow.models.sentence_vectors.documents import (
     SCHEMA,
     SPLITS,
@@ -170,37 +170,31 @@ def _summarise_readings(writer: SentenceWriter) -> dict[str, dict[str, float]]:
     return found
 
 
-def _expect(kind: str, why: str, **kwargs: Any) -> Expectation:
-    return Expectation(type=f"expect_{kind}", kwargs=kwargs, why=why)
-
-
 EXPECTATIONS: tuple[Expectation, ...] = (
-    _expect(
+    expect(
         "table_columns_to_match_ordered_list",
         "training picks columns by name",
         column_list=list(COLUMNS),
     ),
-    _expect(
+    expect(
         "table_row_count_to_be_between",
         "fewer documents hold too few sentences to learn from",
         min_value=100,
     ),
     *(
-        _expect("column_values_to_not_be_null", "every document has all its parts", column=name)
+        expect("column_values_to_not_be_null", "every document has all its parts", column=name)
         for name in COLUMNS
     ),
-    _expect("column_values_to_be_unique", "an id names one document", column="id"),
-    _expect(
-        "column_values_to_be_between", "documents are counted from 1", column="id", min_value=1
-    ),
-    _expect(
+    expect("column_values_to_be_unique", "an id names one document", column="id"),
+    expect("column_values_to_be_between", "documents are counted from 1", column="id", min_value=1),
+    expect(
         "column_values_to_be_between",
         "all were sent in 1987; another date is a reading error",
         column="date",
         min_value="1987-01-01T00:00:00",
         max_value="1987-12-31T23:59:59",
     ),
-    _expect(
+    expect(
         "column_pair_values_to_be_in_set",
         "the ModApte split follows from these attributes and from no topics",
         column_A="lewis_split",
@@ -213,7 +207,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
             ("NOT-USED", "unused"),
         ],
     ),
-    _expect(
+    expect(
         "column_pair_values_to_be_in_set",
         "a document that was not indexed is in neither part of ModApte",
         column_A="indexed",
@@ -226,7 +220,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
             ("BYPASS", "unused"),
         ],
     ),
-    _expect(
+    expect(
         "column_pair_values_to_be_in_set",
         "the ModHayes split is the attribute CGISPLIT",
         column_A="cgi_split",
@@ -234,7 +228,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
         value_pairs_set=[("TRAINING-SET", "train"), ("PUBLISHED-TESTSET", "test")],
     ),
     *(
-        _expect(
+        expect(
             "column_distinct_values_to_contain_set",
             "without either there is nothing to learn from, or nothing to measure by",
             column=name,
@@ -242,33 +236,33 @@ EXPECTATIONS: tuple[Expectation, ...] = (
         )
         for name in ("mod_apte", "mod_lewis")
     ),
-    _expect(
+    expect(
         "column_values_to_be_in_set",
         "the three forms that the collection has",
         column="form",
         value_set=["NORM", "BRIEF", "UNPROC"],
     ),
-    _expect(
+    expect(
         "column_values_to_be_between",
         "a document with more topics than this has lost the end of their list",
         column="topics",
         min_value=0,
         max_value=30,
     ),
-    _expect(
+    expect(
         "column_values_to_be_between",
         "a document without any sentence has lost its text",
         column="sentences",
         min_value=1,
         mostly=0.99,
     ),
-    _expect(
+    expect(
         "column_values_to_match_regex",
         "texts hold no control characters but tabs and line ends",
         column="body",
         regex=r"\A[^\x00-\x08\x0b-\x1f\x7f-\x9f]*\Z",
     ),
-    _expect(
+    expect(
         "column_values_to_not_match_regex",
         "tags and entities are read, not kept",
         column="body",

@@ -7,7 +7,6 @@ P. Vincent and others, Stacked denoising autoencoders, Journal of Machine Learni
 from __future__ import annotations
 
 import json
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,8 @@ import keras
 import numpy as np
 
 from regrow.engine.inference import answer, load_model, save_example
-from regrow.engine.training import FitPlan, FitResult, fit, set_seed
-from regrow.engine.trainings import run_trainings
+from regrow.engine.training import FitPlan, FitResult, falling_adam, fit, set_seed
+from regrow.engine.trainings import record_of, run_trainings
 from regrow.vision.digits import INK_MAX, SIDE, Array, Digits, profile_digits, read_digits
 
 if TYPE_CHECKING:
@@ -82,14 +81,8 @@ def _train_one(
             encode = coder.encode_one(n)
             below, below_later = answer(encode, below), answer(encode, below_later)
     run("together", coder.join(config.noise * float(x.std())), x, held_out, tuning)
-    return coder.publish(), {
-        "curves": phases["together"].curves,
-        "phases": {name: result.curves for name, result in phases.items()},
-        "val_loss": phases["together"].curves["val_loss"][-1],
-        "seconds": round(sum(result.seconds for result in phases.values()), 3),
-        "steps": sum(result.steps for result in phases.values()),
-        "resumed_from": {name: result.resumed_from for name, result in phases.items()},
-    }
+    curves = {name: result.curves for name, result in phases.items()}
+    return coder.publish(), record_of(phases["together"], phases, phases=curves)
 
 
 class Coder:
@@ -162,9 +155,7 @@ def _fit(
     checkpoint: Path,
     on_epoch: Any,
 ) -> FitResult:
-    steps = math.ceil(len(data) / plan.batch_size) * plan.epochs
-    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
-    model.compile(optimizer=keras.optimizers.Adam(schedule), loss="mse")
+    model.compile(optimizer=falling_adam(config.learning_rate, len(data), plan), loss="mse")
     return fit(
         model,
         data,
