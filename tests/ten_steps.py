@@ -93,7 +93,8 @@ def question_answering(chance: np.random.Generator) -> Trial:
     outputs["book"] = build_book(story, question, 12, 6, dropout=0.0)
     model = keras.Model(inputs, outputs)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer=keras.optimizers.AdamW(0.005), loss=dict.fromkeys(outputs, loss))
+    # Position encoding has gradients that are zero but for rounding, which Adam would blow up.
+    model.compile(optimizer=keras.optimizers.SGD(0.5), loss=dict.fromkeys(outputs, loss))
     x = {
         "story": chance.integers(0, 13, size=(160, 5, 4)).astype("int32"),
         "question": chance.integers(1, 13, size=(160, 3)).astype("int32"),

@@ -168,7 +168,8 @@ def test_counted_words_embed_as_words_one_by_one(position_encoding: bool) -> Non
 def test_the_scan_is_the_recurrence(steps: int, backward: bool) -> None:
     keep = CHANCE.uniform(size=(3, steps, 1)).astype("float32")
     new = CHANCE.normal(size=(3, steps, 4)).astype("float32")
-    found = numbers(scan_linear(keep, new, backward=backward))
+    tensors = (keras.ops.convert_to_tensor(array) for array in (keep, new))
+    found = numbers(scan_linear(*tensors, backward=backward))
     state = np.zeros((3, 4))
     for step in reversed(range(steps)) if backward else range(steps):
         state = keep[:, step] * state + new[:, step]

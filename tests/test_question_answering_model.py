@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -149,15 +150,17 @@ def context(tmp_path: Path) -> StageContext:
     return make_context(tmp_path, "out", config, Entry(tmp_path / "clean", manifest))
 
 
-def make_context(folder: Path, out: str, config: Any, clean: Entry) -> StageContext:
-    for name in (out, "scratch"):
+def make_context(
+    folder: Path, out: str, config: Any, clean: Entry, scratch: str = "scratch"
+) -> StageContext:
+    for name in (out, scratch):
         (folder / name).mkdir(exist_ok=True)
-    return StageContext(config, {"clean": clean}, folder / out, folder / "scratch", lambda *_: None)
+    return StageContext(config, {"clean": clean}, folder / out, folder / scratch, lambda *_: None)
 
 
 def weights_of(path: Path) -> list[Any]:
     model = keras.saving.load_model(path, compile=False)
-    return [keras.ops.convert_to_numpy(variable) for variable in model.variables]
+    return [keras.ops.convert_to_numpy(weight) for weight in model.weights]
 
 
 def test_every_network_trains_and_an_interrupted_one_ends_alike(
@@ -177,7 +180,7 @@ def test_every_network_trains_and_an_interrupted_one_ends_alike(
     assert facts["published_run"] == best["run"]
 
     clean = context.inputs["clean"]
-    again = make_context(tmp_path, "again", context.config, clean)
+    again = make_context(tmp_path, "again", context.config, clean, "second")
     saved = training._Run.save
 
     def die_in_the_second_phase(run: Any, path: Path) -> None:
@@ -186,12 +189,12 @@ def test_every_network_trains_and_an_interrupted_one_ends_alike(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        # Each epoch leaves a checkpoint, then the process ends as on Ctrl-C.
+        # By this clock every epoch is due for a checkpoint; then the process ends as on Ctrl-C.
         patch.setattr(training._Run, "save", die_in_the_second_phase)
-        patch.setattr(training.FitPlan, "checkpoint_every_s", 0.0)
+        patch.setattr("regrow.engine.training.time.monotonic", itertools.count(0.0, 2.0).__next__)
         with pytest.raises(KeyboardInterrupt):
             train(again)
-    resumed = make_context(tmp_path, "resumed", context.config, clean)
+    resumed = make_context(tmp_path, "resumed", context.config, clean, "second")
     train(resumed)
     for name in ("query-reduction", "memory", "book"):
         first, second = (

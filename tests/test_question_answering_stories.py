@@ -56,7 +56,7 @@ def test_sentences_and_questions_line_by_line() -> None:
             "Where is Mary?",
             "",
             "1 John sleeps.",
-            "2 Is John up? \tno\t1",
+            "2 Is he up? \tno\t1",
         ],
         "typed",
     )

@@ -130,11 +130,12 @@ class EndToEndMemory(keras.layers.Layer):  # type: ignore[misc]
 
     def _tie_answers(self) -> Any:
         """The answers' vectors (answers, size): rows of the last C for answers that are a word."""
+        own = ops.convert_to_tensor(self.answer_vectors)
         if self.tying != "adjacent":
-            return self.answer_vectors
+            return own
         numbers = ops.convert_to_tensor(self.answers, dtype="int32")
         tied = ops.take(self.embeddings[-1], ops.maximum(numbers - 1, 0), axis=0)
-        return ops.where(ops.expand_dims(numbers > 0, -1), tied, self.answer_vectors)
+        return ops.where(ops.expand_dims(numbers > 0, -1), tied, own)
 
     def compute_output_shape(self, story_shape: Any, question_shape: Any) -> Any:
         """Of the scores and of the attention."""
