@@ -186,5 +186,7 @@ def test_a_file_gives_a_frame(model: keras.Model, tmp_path: Path) -> None:
 def test_networks_of_the_same_tasks_compete() -> None:
     assert name_scope(QuestionAnsweringConfig(tasks=[2, 1, 2])) == "qa01-qa02"
     assert name_scope(QuestionAnsweringConfig(tasks=list(range(1, 21)))) == ""
+    # Who forgets stories is tested on other questions: their champions are not comparable.
+    assert name_scope(QuestionAnsweringConfig(forget_answered=True)) == "qa01-as-read"
     with pytest.raises(ValueError, match="no task 21"):
         QuestionAnsweringConfig(tasks=[21])

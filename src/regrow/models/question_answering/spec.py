@@ -116,11 +116,14 @@ class QuestionAnsweringConfig(ModelConfig):
 
 
 def name_scope(config: ModelConfig) -> str:
-    """Networks that learned the same tasks compete with each other: "" all, or "qa01-qa02"."""
+    """Networks that learned the same tasks compete with each other: "" all, or "qa01-qa02".
+
+    Those that forget stories are tested on other questions, so they have champions of their own.
+    """
     assert isinstance(config, QuestionAnsweringConfig)
-    if len(config.tasks) == len(TASKS):
-        return ""
-    return "-".join(f"qa{task:02}" for task in config.tasks)
+    every = len(config.tasks) == len(TASKS)
+    parts = [] if every else [f"qa{task:02}" for task in config.tasks]
+    return "-".join([*parts, *(["as-read"] if config.forget_answered else [])])
 
 
 def _dump(**networks: NetworkConfig) -> dict[str, Any]:
