@@ -16,7 +16,15 @@ from regrow.models.question_answering.spec import SPEC, QuestionAnsweringConfig
 @flow(name=SPEC.name, description=SPEC.title, flow_run_name=name_run, on_failure=[explain_failure])
 def question_answering(
     preset: Literal[
-        "best", "compare", "memory", "joint", "paper", "book", "book-as-read", "quick"
+        "best",
+        "compare",
+        "memory",
+        "joint",
+        "paper",
+        "book",
+        "book-longer",
+        "book-as-read",
+        "quick",
     ] = "best",
     config: QuestionAnsweringConfig | None = None,
     data: DataChoice = "real",

@@ -142,6 +142,15 @@ PAPER = MemoryConfig(
     batch_size=32,
 )
 QUICK = QueryReductionConfig(depth=2, gates="scalar", epochs=15, batch_size=32)
+# What the chapter's network needs to learn task 1: more steps, at a rate that falls.
+LONGER = BookConfig(
+    optimizer="adam",
+    learning_rate=0.005,
+    schedule="cosine",
+    epochs=180,
+    batch_size=64,
+    clip_norm=1.0,
+)
 TRAINING = (
     "tasks",
     "forget_answered",
@@ -185,6 +194,7 @@ SPEC = ModelSpec(
         "joint": {"tasks": ALL_TASKS, "edition": "en"},
         "paper": {"networks": _dump(memory=PAPER)},
         "book": {"networks": _dump(book=BookConfig())},
+        "book-longer": {"networks": _dump(book=LONGER)},
         "book-as-read": {"networks": _dump(book=BookConfig()), "forget_answered": True},
         "quick": {"networks": _dump(query_reduction=QUICK)},
     },
