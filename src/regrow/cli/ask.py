@@ -63,7 +63,7 @@ def ask(
     chosen = _choose_scope(settings.home, sample) if scope is None else scope
     from regrow.engine.predict import load_registered
     from regrow.models.question_answering.predict import answer_asked
-    from regrow.models.question_answering.stories import parse_stories, read_stories
+    from regrow.models.question_answering.stories import decode_lines, parse_stories
 
     model, used = load_registered(
         get_spec(MODEL), settings, version=version, sample=sample, scope=chosen
@@ -80,13 +80,11 @@ def ask(
                     errors.print(str(error), markup=False, soft_wrap=True)
                 told.pop()
         return
-    if story is not None and question is None:
-        asked = read_stories(story)
-    else:
-        text = sys.stdin.read() if story is None else story.read_text(encoding="utf-8-sig")
-        lines = [*text.splitlines(), *([_mark(question)] if question else [])]
-        asked = parse_stories(lines, "standard input" if story is None else str(story))
-        asked = asked[-1:] if question else asked
+    name = "standard input" if story is None else str(story)
+    lines = decode_lines(sys.stdin.buffer.read() if story is None else story.read_bytes(), name)
+    asked = parse_stories([*lines, *([_mark(question)] if question else [])], name)
+    if question:
+        asked = asked[-1:]
     found = answer_asked(model, asked, unknown)
     if as_json:
         print_json({"model": used, "answers": [_as_json(one) for one in found]})

@@ -172,6 +172,14 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def nest(name: str, value: Any) -> dict[str, Any]:
+    """One setting by its dotted name as nested settings: "a.b" and 1 give {"a": {"b": 1}}."""
+    for part in reversed(name.split(".")):
+        value = {part: value}
+    nested: dict[str, Any] = value
+    return nested
+
+
 def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
     """Turns "name=value" pairs into settings; a value is TOML (3, true, "x", [1, 2]) or plain text.
 
@@ -194,9 +202,7 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text
-        for part in reversed(name.strip().split(".")):
-            value = {part: value}
-        settings = merge(settings, value)
+        settings = merge(settings, nest(name.strip(), value))
     return settings
 
 

@@ -10,12 +10,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from regrow.engine.config import make_request, merge
+from regrow.engine.config import flatten, make_request, merge, nest
 from regrow.engine.errors import UserError
 from regrow.engine.spec import ModelSpec
 
@@ -55,7 +55,7 @@ def check_sweep(spec: ModelSpec, request: SweepRequest) -> None:
         UserError: an unknown preset or setting, or a value out of bounds.
     """
     for value in request.values:
-        changes = merge(request.overrides, _nest(request.setting, value))
+        changes = merge(request.overrides, nest(request.setting, value))
         make_request(spec, preset=request.preset, overrides=changes)
 
 
@@ -67,7 +67,7 @@ def run_value(request: SweepRequest, value: Any) -> dict[str, Any]:
         RuntimeError: it died or failed otherwise; another try may help.
     """
     options = [*(["--preset", request.preset] if request.preset else [])]
-    for name, given in [*_flatten(request.overrides), (request.setting, value)]:
+    for name, given in [*flatten(request.overrides).items(), (request.setting, value)]:
         options += ["--set", f"{name}={json.dumps(given)}"]
     done = subprocess.run(
         [
@@ -134,20 +134,3 @@ def combine(
         "rows": rows,
         "failed": sum(isinstance(summary, str) for summary in summaries.values()),
     }
-
-
-def _nest(name: str, value: Any) -> dict[str, Any]:
-    for part in reversed(name.split(".")):
-        value = {part: value}
-    nested: dict[str, Any] = value
-    return nested
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Sequence[tuple[str, Any]]:
-    flat: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat.extend(_flatten(value, f"{prefix}{name}."))
-        else:
-            flat.append((prefix + name, value))
-    return flat

@@ -44,17 +44,25 @@ def read_stories(path: Path) -> list[Asked]:
     Raises:
         DataError: the file is no UTF-8 text, or has no question, or one without a story.
     """
+    return parse_stories(decode_lines(path.read_bytes(), str(path)), str(path))
+
+
+def decode_lines(raw: bytes, name: str) -> list[str]:
+    """The lines of a text.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return raw.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(
             "the file is not UTF-8 text",
-            where=f"{path}, byte {error.start}",
+            where=f"{name}, byte {error.start}",
             received=f"byte 0x{error.object[error.start]:02x}",
             expected="text in UTF-8, a sentence a line",
             remedies=["save the file in UTF-8"],
         ) from None
-    return parse_stories(text.splitlines(), str(path))
 
 
 def parse_stories(lines: Iterable[str], name: str) -> list[Asked]:
