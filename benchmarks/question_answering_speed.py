@@ -96,7 +96,7 @@ def measure(config: Any, frame: Any, *, plain: bool) -> tuple[float, int]:
         return time_until_perfect(run_plain)
 
     def start() -> Callable[[int], float]:
-        epochs = Epochs(model, data, held_out, batch_size=config.batch_size)
+        epochs = Epochs(model, [data], [held_out], batch_size=config.batch_size)
 
         def run_compiled(epoch: int) -> float:
             epochs.train(data_order(len(data[1]), 0, epoch))

@@ -56,7 +56,7 @@ def time_fit(x: Any, y: Any, order: Any, **compile_options: Any) -> tuple[list[f
 
 def time_engine(x: Any, y: Any, order: Any) -> tuple[list[float], float]:
     """Seconds of each round of the engine's epoch, and the loss of the first epoch."""
-    epochs = Epochs(make_model(), (x, y), None, batch_size=BATCH)
+    epochs = Epochs(make_model(), [(x, y)], batch_size=BATCH)
     return time_rounds(lambda: epochs.train(order)["loss"])
 
 

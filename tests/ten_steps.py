@@ -122,7 +122,7 @@ def run(name: str, folder: Path) -> list[float]:
                 variable.assign(arrays[f"arr_{n}"])
     else:
         np.savez(kept, *map(keras.ops.convert_to_numpy, trial.model.variables))
-    epochs = Epochs(trial.model, (trial.x, trial.y), None, batch_size=BATCH)
+    epochs = Epochs(trial.model, [(trial.x, trial.y)], batch_size=BATCH)
     rows = np.arange(STEPS * BATCH, dtype=np.int32).reshape(STEPS, BATCH)
     return [epochs.train(batch)["loss"] for batch in rows]
 

@@ -10,11 +10,17 @@ import pandas as pd
 import pytest
 
 from regrow.engine.errors import DataError
-from regrow.models.question_answering.network import build_network, encode_frame, split_stories
+from regrow.models.question_answering.network import (
+    build_network,
+    encode_frame,
+    group_by_length,
+    split_stories,
+)
 from regrow.models.question_answering.predict import answer_asked, predict
 from regrow.models.question_answering.score import count_errors, find_right
 from regrow.models.question_answering.spec import (
     MemoryConfig,
+    QueryReductionConfig,
     QuestionAnsweringConfig,
     name_scope,
 )
@@ -131,6 +137,25 @@ def test_validation_takes_the_last_whole_stories_of_each_task() -> None:
         zip(*validation.to_numpy().T, strict=True)
     )
     assert shared == set()
+
+
+def test_stories_are_grouped_by_length_in_whole_batches() -> None:
+    frame = pd.DataFrame({"sentences": [30, 2, 60, 12, 10, 13, 25, 11, 3]})
+    found = [(most, list(rows["sentences"])) for most, rows in group_by_length(frame, 50, 2)]
+    assert found == [(12, [2, 3, 10, 11]), (25, [12, 13]), (50, [25, 30, 60])]
+    assert [most for most, _ in group_by_length(frame, 50, 10)] == [50]
+    assert [most for most, _ in group_by_length(frame, 10, 2)] == [10]
+
+
+def test_a_network_reads_short_stories_as_it_reads_padded_ones() -> None:
+    vocabulary = Vocabulary(WORDS, ["garden", "kitchen"], [1], name="vocabulary")
+    for config in (MemoryConfig(size=4, hops=2), QueryReductionConfig(size=4)):
+        keras.utils.set_random_seed(0)
+        trained, published = build_network(config, vocabulary, Sizes(9, 5, 3))
+        short, padded = (encode_frame(FRAME, published, most) for most in (2, 9))
+        assert short["story"].shape == (2, 2, 5)
+        one, other = (keras.ops.convert_to_numpy(trained(x)) for x in (short, padded))
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 def test_an_answer_with_its_attention(model: keras.Model) -> None:

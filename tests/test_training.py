@@ -17,8 +17,9 @@ import keras
 import numpy as np
 import pytest
 
+from regrow.engine.epoch import make_batches
 from regrow.engine.errors import TrainingDiverged, UserError
-from regrow.engine.training import CHECKPOINT, FitPlan, data_order, fit, set_seed
+from regrow.engine.training import CHECKPOINT, FitPlan, data_order, fit, fit_groups, set_seed
 
 ROWS = 203  # no multiple of the batch size: the last batch is smaller
 PLAN = FitPlan(epochs=4, batch_size=16, seed=3, deterministic=False, checkpoint_every_s=0)
@@ -134,6 +135,48 @@ def test_validation_loss_is_keras_own() -> None:
     result = fit(model, x, y, plan=PLAN, validation=(x[:50], y[:50]))
     expected = model.evaluate(x[:50], y[:50], batch_size=16, verbose=0)
     assert result.curves["val_loss"][-1] == pytest.approx(expected, rel=1e-5)
+
+
+def test_batches_are_of_one_group_in_the_order_in_which_they_fill() -> None:
+    order = np.array([0, 3, 4, 1, 5, 6, 2, 7], dtype="int32")
+    found = [(group, rows.tolist()) for group, rows in make_batches(order, [3, 5], 2)]
+    assert found == [(1, [[0, 1]]), (0, [[0, 1]]), (1, [[2, 3]]), (0, [[2]]), (1, [[4]])]
+    [(group, whole), (_, rest)] = make_batches(order, [8], 3)
+    assert (group, whole.tolist(), rest.tolist()) == (0, [[0, 3, 4], [1, 5, 6]], [[2, 7]])
+    assert [rows.tolist() for _, rows in make_batches(order[:2], [8], 3)] == [[[0, 3]]]
+
+
+def make_open(features: int = 2) -> keras.Model:
+    """A model of rows of any length: the mean over the steps, and a dense layer."""
+    keras.utils.clear_session()
+    set_seed(1, deterministic=False)
+    x = keras.Input((None, features))
+    model = keras.Model(
+        x, keras.layers.Dense(1)(keras.layers.GlobalAveragePooling1D()(keras.layers.Dense(4)(x)))
+    )
+    model.compile(**defaults())
+    return model
+
+
+def test_rows_of_two_lengths_are_trained_as_keras_would() -> None:
+    rng = np.random.default_rng(0)
+    groups = [
+        (rng.normal(size=(rows, steps, 2)).astype("float32"), rng.normal(size=(rows, 1)))
+        for rows, steps in ((37, 3), (50, 7))
+    ]
+    ours, theirs = make_open(), make_open()
+    result = fit_groups(ours, groups, plan=PLAN, validation=groups)
+    for epoch in range(PLAN.epochs):
+        order = data_order(87, PLAN.seed, epoch)
+        for group, batches in make_batches(order, [37, 50], PLAN.batch_size):
+            for rows in batches:
+                theirs.train_on_batch(groups[group][0][rows], groups[group][1][rows])
+    assert_same(ours, theirs, 1e-5)
+    assert result.steps == PLAN.epochs * 7
+    losses = [ours.evaluate(*group, verbose=0) for group in groups]
+    assert result.curves["val_loss"][-1] == pytest.approx(
+        (37 * losses[0] + 50 * losses[1]) / 87, rel=1e-5
+    )
 
 
 def test_early_stopping_ends_with_the_best_weights() -> None:

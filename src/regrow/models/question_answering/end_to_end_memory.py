@@ -119,9 +119,10 @@ class EndToEndMemory(keras.layers.Layer):  # type: ignore[misc]
             draws = keras.random.uniform(ops.shape(present), seed=self.seed_generator)
             empty = ops.cast(draws < self.time_noise, "int32")
             ages = ages + ops.flip(ops.cumsum(ops.flip(empty, 1), axis=1), 1)
-        hits = ops.expand_dims(ages, -1) == ops.arange(sentences, dtype="int32")
+        reach = self.times[0].shape[0]
+        hits = ops.expand_dims(ages, -1) == ops.arange(reach, dtype="int32")
         # What noise makes older than the memory reaches back is forgotten.
-        return ops.cast(hits, "float32"), ops.logical_and(present, ages < sentences)
+        return ops.cast(hits, "float32"), ops.logical_and(present, ages < reach)
 
     def _attend(self, scores: Any, present: Any) -> Any:
         softmax = ops.softmax(ops.where(present, scores, NOWHERE), axis=-1)

@@ -18,9 +18,8 @@ from regrow.models.question_answering.score import (
     answer_questions,
     count_errors,
     find_right,
-    read_test,
 )
-from regrow.models.question_answering.table import forget_answered, read_questions
+from regrow.models.question_answering.table import read_questions
 from regrow.models.question_answering.tasks import ONLY_EN, TASKS
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     """
     config = ctx.config
     table = ctx.inputs["clean"].file("table.parquet")
-    test = read_test(table, config)
+    test = read_questions(table, split="test", forget=config.forget_answered)
     runs: dict[str, dict[str, Errors]] = {}
     for name in config.networks:
         if models := load_runs(ctx.inputs["train"].path, name):
@@ -54,8 +53,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     right = find_right(model, test, found["answer"])
     published = count_errors(test, right)
     ctx.progress("baselines", 0, 1)
-    training = read_questions(table, split="train")
-    training = forget_answered(training) if config.forget_answered else training
+    training = read_questions(table, split="train", forget=config.forget_answered)
     baselines = measure_baselines(training, test)
     ctx.progress("baselines", 1, 1)
     _write_predictions(ctx, model, test, found["answer"], right)

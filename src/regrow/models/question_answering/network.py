@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
+from regrow.engine.epoch import count_rows
 from regrow.engine.inference import load_model, save_example
 from regrow.engine.profile import profile_table
-from regrow.engine.training import FitPlan, FitResult, fit, set_seed
+from regrow.engine.training import FitPlan, FitResult, fit_groups, set_seed
 from regrow.engine.trainings import record_of, run_trainings
 from regrow.models.question_answering.book import build_book
 from regrow.models.question_answering.end_to_end_memory import EndToEndMemory
 from regrow.models.question_answering.query_reduction import QueryReduction
-from regrow.models.question_answering.table import forget_answered, read_questions
+from regrow.models.question_answering.table import read_questions
 from regrow.models.question_answering.vocabulary import (
     Sizes,
     Vocabulary,
@@ -37,15 +39,15 @@ if TYPE_CHECKING:
     from regrow.models.question_answering.spec import NetworkConfig, QuestionAnsweringConfig
 
 EXAMPLE_QUESTIONS = 8
+# Shorter stories cost so little that a group of their own saves nothing.
+LEAST_SENTENCES = 8
 
 
 def train(ctx: StageContext) -> dict[str, Any]:
     """Trains every network with every seed; publishes the lowest loss on validation stories."""
     config: QuestionAnsweringConfig = ctx.config
     table = ctx.inputs["clean"].file("table.parquet")
-    frame = read_questions(table, split="train")
-    if config.forget_answered:
-        frame = forget_answered(frame)
+    frame = read_questions(table, split="train", forget=config.forget_answered)
     training, validation = split_stories(frame, config.validation_share)
     facts = run_trainings(
         ctx,
@@ -76,13 +78,40 @@ def split_stories(frame: pd.DataFrame, share: float) -> tuple[pd.DataFrame, pd.D
     return frame[~held_out], frame[held_out]
 
 
-def encode_frame(frame: pd.DataFrame, model: keras.Model) -> dict[str, np.ndarray[Any, Any]]:
-    """The inputs of a network for rows of the table."""
+def group_by_length(
+    frame: pd.DataFrame, most: int, multiple: int
+) -> list[tuple[int, pd.DataFrame]]:
+    """Questions by the length of their stories: up to a quarter, half and all of `most` sentences.
+
+    Args:
+        multiple: each group but the longest has a multiple of so many rows, and the rest of it is
+            padded further: XLA then compiles one batch's shape a group.
+
+    Returns:
+        The length and the rows of each group that has any, the shortest first.
+    """
+    frame = frame.sort_values("sentences", kind="stable")
+    found, start = [], 0
+    for length in (most // 4, most // 2):
+        if length >= LEAST_SENTENCES:
+            fitting = int((frame["sentences"] <= length).sum())
+            end = start + (fitting - start) // multiple * multiple
+            found.append((length, frame.iloc[start:end]))
+            start = end
+    found.append((most, frame.iloc[start:]))
+    return [(length, rows) for length, rows in found if len(rows)]
+
+
+def encode_frame(
+    frame: pd.DataFrame, model: keras.Model, sentences: int | None = None
+) -> dict[str, np.ndarray[Any, Any]]:
+    """The inputs of a network for rows of the table; of at most so many sentences each."""
+    sizes = read_sizes(model)
     return encode(
         list(frame["story"]),
         list(frame["question"]),
         model.get_layer("vocabulary"),
-        read_sizes(model),
+        replace(sizes, sentences=sentences or sizes.sentences),
     )
 
 
@@ -92,22 +121,29 @@ def build_network(
     """One network as two models with the same weights: to train, and to publish.
 
     Returns:
-        The model to train gives the answers' scores before the softmax, (batch, answers). The
-        published one gives `answer`, (batch, answers), probabilities, and, unless it is the book's,
-        `attention`, (batch, hops or layers, sentences).
+        The model to train takes stories of any number of sentences, unless it is the book's, and
+        gives the answers' scores before the softmax, (batch, answers). The published one gives
+        `answer`, (batch, answers), probabilities, and, unless it is the book's, `attention`,
+        (batch, hops or layers, sentences).
     """
-    inputs = {
-        "story": keras.Input((sizes.sentences, sizes.sentence_words), dtype="int32", name="story"),
-        "question": keras.Input((sizes.question_words,), dtype="int32", name="question"),
-    }
+    inputs = _make_inputs(sizes, sizes.sentences)
     story, question = vocabulary(inputs["story"]), inputs["question"]
     outputs = {}
     if config.kind == "book":
         scores = build_book(story, question, len(vocabulary.words), len(vocabulary.answers))
+        trained = keras.Model(inputs, scores)
     else:
-        scores, outputs["attention"] = _make_reader(config, vocabulary)(story, question)
+        reader = _make_reader(config, vocabulary)
+        scores, outputs["attention"] = reader(story, question)
+        opened = _make_inputs(sizes, None)
+        trained = keras.Model(opened, reader(opened["story"], opened["question"])[0])
     outputs["answer"] = keras.layers.Softmax(name="answer")(scores)
-    return keras.Model(inputs, scores), keras.Model(inputs, outputs, name="question_answering")
+    return trained, keras.Model(inputs, outputs, name="question_answering")
+
+
+def _make_inputs(sizes: Sizes, sentences: int | None) -> dict[str, Any]:
+    shapes = {"story": (sentences, sizes.sentence_words), "question": (sizes.question_words,)}
+    return {name: keras.Input(of, dtype="int32", name=name) for name, of in shapes.items()}
 
 
 def _make_reader(config: NetworkConfig, vocabulary: Vocabulary) -> keras.layers.Layer:
@@ -157,8 +193,16 @@ def _train_one(
     model, published = build_network(network, vocabulary, sizes)
     # An answer that training lacks has no number to compare with.
     known = validation[validation["answer"].isin(vocabulary.answers)]
+    # The book's network reads stories of one length.
+    multiple = len(training) + 1 if network.kind == "book" else network.batch_size
     data, held_out = (
-        (encode_frame(part, published), vocabulary.number_answers(part["answer"]))
+        [
+            (
+                encode_frame(rows, published, sentences),
+                vocabulary.number_answers(rows["answer"]),
+            )
+            for sentences, rows in group_by_length(part, sizes.sentences, multiple)
+        ]
         for part in (training, known)
     )
     phases: list[tuple[str, int, float]] = [("softmax", network.epochs, network.learning_rate)]
@@ -169,16 +213,16 @@ def _train_one(
     for phase, epochs, rate in phases:
         if network.kind == "memory":
             model.get_layer("reader").linear.assign(float(phase == "linear"))
-        steps = math.ceil(len(training) / network.batch_size)
+        steps = sum(math.ceil(count_rows(group) / network.batch_size) for group in data)
         model.compile(
             optimizer=_make_optimizer(network, rate, epochs, steps),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         )
         before = sum(result.epochs_run for result in results.values())
-        results[phase] = fit(
+        results[phase] = fit_groups(
             model,
-            *data,
+            data,
             plan=FitPlan(
                 epochs=epochs,
                 batch_size=network.batch_size,

@@ -8,7 +8,7 @@ import numpy as np
 
 from regrow.engine.inference import answer
 from regrow.models.question_answering.network import encode_frame
-from regrow.models.question_answering.table import forget_answered, read_questions
+from regrow.models.question_answering.table import read_questions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 BATCH_ROWS = 256
 FAILED_PERCENT = 5.0
 """A task with more errors than this counts as failed, as in the papers."""
-
-
-def read_test(table: Path, config: Any) -> pd.DataFrame:
-    """The test questions, read as the configuration says."""
-    frame = read_questions(table, split="test")
-    return forget_answered(frame) if config.forget_answered else frame
 
 
 def answer_questions(model: Any, frame: pd.DataFrame) -> dict[str, np.ndarray[Any, Any]]:
@@ -56,7 +50,7 @@ def count_errors(frame: pd.DataFrame, right: Any) -> dict[int, float]:
 
 def score(model: Any, table: Path, config: Any) -> dict[str, float]:
     """The mean over tasks of the errors in percent, and how many tasks are failed."""
-    frame = read_test(table, config)
+    frame = read_questions(table, split="test", forget=config.forget_answered)
     right = find_right(model, frame, answer_questions(model, frame)["answer"])
     errors = list(count_errors(frame, right).values())
     return {

@@ -13,9 +13,16 @@ if TYPE_CHECKING:
 
 
 def read_questions(
-    table: Path, *, tasks: Collection[int] | None = None, split: Split | None = None
+    table: Path,
+    *,
+    tasks: Collection[int] | None = None,
+    split: Split | None = None,
+    forget: bool = False,
 ) -> pd.DataFrame:
     """The clean table's rows of some tasks, or of one split, in the table's order.
+
+    Args:
+        forget: whether they are read as the chapter does, see `forget_answered`.
 
     Returns:
         A frame with the table's columns; `story` and `supporting` are numpy arrays.
@@ -28,7 +35,7 @@ def read_questions(
     if split is not None:
         wanted.append(("split", "==", split))
     frame: pd.DataFrame = pq.read_table(table, filters=wanted or None).to_pandas()
-    return frame
+    return forget_answered(frame) if forget else frame
 
 
 def forget_answered(frame: pd.DataFrame) -> pd.DataFrame:
