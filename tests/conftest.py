@@ -33,6 +33,15 @@ def mirror() -> Path:
     return Path(folder).resolve()
 
 
+def own_environment(folder: Path) -> dict[str, str]:
+    """The environment of a process whose home is in a folder."""
+    return {
+        **{key: value for key, value in os.environ.items() if key != "REGROW_MIRROR"},
+        "REGROW_HOME": str(folder / "home"),
+        "PREFECT_HOME": str(folder / "prefect"),
+    }
+
+
 @pytest.fixture
 def regrow(tmp_path: Path) -> Regrow:
     """Runs the command line in a process and a home of its own; returns what it printed."""
@@ -40,15 +49,9 @@ def regrow(tmp_path: Path) -> Regrow:
     def run(
         *arguments: str | Path, env: Mapping[str, str] | None = None, timeout_s: float = 300
     ) -> subprocess.CompletedProcess[str]:
-        environment = {
-            **{key: value for key, value in os.environ.items() if key != "REGROW_MIRROR"},
-            "REGROW_HOME": str(tmp_path / "home"),
-            "PREFECT_HOME": str(tmp_path / "prefect"),
-            **(env or {}),
-        }
         return subprocess.run(
             [sys.executable, "-m", "regrow.cli", *map(str, arguments)],
-            env=environment,
+            env={**own_environment(tmp_path), **(env or {})},
             cwd=tmp_path,
             capture_output=True,
             text=True,

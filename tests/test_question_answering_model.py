@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +27,7 @@ from regrow.models.question_answering.spec import (
     QueryReductionConfig,
     QuestionAnsweringConfig,
 )
-from tests.conftest import Regrow
+from tests.conftest import Regrow, own_environment
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +74,39 @@ def test_six_stages_answers_and_scopes(regrow: Regrow, tmp_path: Path) -> None:
     )
     assert [row["answer"] for row in predicted["predictions"]] == ["attic", "porch"]
 
+    # Typed line by line at a terminal; a word that is not known ends nothing.
+    lines = STORY.splitlines()
+    shown_text = type_lines([*lines[:2], "Where is Zoe?", lines[2]], tmp_path)
+    refusal, answered = shown_text.index("zoe"), shown_text.rindex("attic")
+    assert refusal < answered
+    assert "Traceback" not in shown_text
+
+
+def type_lines(lines: list[str], folder: Path) -> str:
+    """What a terminal shows when lines are typed into `regrow ask`, and then Ctrl-D."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "regrow.cli", "ask", "--sample"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**own_environment(folder), "TERM": "dumb"},
+        cwd=folder,
+    )
+    os.close(theirs)
+    shown = b""
+    with open(ours, "r+b", buffering=0) as terminal:
+        for typed in [*(f"{line}\n" for line in lines), "\x04"]:
+            while not shown.endswith(b"> "):  # the prompt
+                shown += terminal.read(1)
+            terminal.write(typed.encode())
+            shown += terminal.read(1)
+        with contextlib.suppress(OSError):  # the process has closed its end
+            while True:
+                shown += terminal.read(1)
+    assert process.wait(60) == 0
+    return shown.decode()
+
 
 def test_a_sweep_runs_every_value_and_keeps_what_worked(regrow: Regrow) -> None:
     # The sample has no task 4: that run fails, the other is done all the same.
@@ -82,6 +120,16 @@ def test_a_sweep_runs_every_value_and_keeps_what_worked(regrow: Regrow) -> None:
     assert table["rows"][0][1] is None
     assert table["rows"][1][1] < 50
     assert len(table["runs"]["tasks=[1]"]["stages"]) == 6
+
+
+def test_a_sweep_on_a_dask_cluster_says_what_failed(regrow: Regrow) -> None:
+    pytest.importorskip("prefect_dask", reason="the extra dask is not installed")
+    options = ("sweep", "question-answering", "--sample", "--preset", "quick", "--dask", "local")
+    done = regrow(*options, "--over", "tasks=[[4], [5]]", timeout_s=600)
+    assert done.returncode == 2
+    for task in (4, 5):
+        assert f"the data has no file for task {task}" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,13 @@ def sweep(
         typer.Option("--set", metavar="NAME=VALUE", help="Change one setting of all runs."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Runs at a time.")] = 2,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|ADDRESS",
+            help="On a Dask cluster: one of this machine, or a scheduler's.",
+        ),
+    ] = None,
     sample: Sample = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log.")] = False,
     as_json: Json = False,
@@ -149,10 +156,9 @@ def sweep(
         workers=workers,
     )
     check_sweep(get_spec(model), request)
-    sys.path.insert(0, str(read_environment().project))
-    module = importlib.import_module("flows.sweep")
+    module = _import_flows("sweep", read_environment())
     with progress_bars():
-        flow = module.sweep.with_options(task_runner=module.make_runner(workers))
+        flow = module.sweep.with_options(task_runner=module.make_runner(workers, dask))
         table: dict[str, Any] = flow(request)
     if as_json:
         print_json(table)
@@ -273,9 +279,8 @@ def _direct(pipeline: Pipeline) -> Any:
 
 def _run_flow(request: RunRequest, settings: Settings) -> dict[Stage, StageRef]:
     """Runs the model's flow in this process, on the server of PREFECT_API_URL or one of its own."""
-    sys.path.insert(0, str(settings.project))
     name = request.model.replace("-", "_")
-    flow = getattr(importlib.import_module(f"flows.{name}"), name)
+    flow = getattr(_import_flows(name, settings), name)
     refs: dict[Stage, StageRef] = flow(
         preset=request.preset,
         config=request.config,
@@ -283,6 +288,12 @@ def _run_flow(request: RunRequest, settings: Settings) -> dict[Stage, StageRef]:
         sources={key: str(path) for key, path in request.sources.items()},
     )
     return refs
+
+
+def _import_flows(name: str, settings: Settings) -> Any:
+    """A module of the flows, which are no part of the package."""
+    sys.path.insert(0, str(settings.project))
+    return importlib.import_module(f"flows.{name}")
 
 
 def _print_summary(summary: dict[str, Any]) -> None:

@@ -78,10 +78,14 @@ class LockTimeout(RegrowError):
     """Another run holds a lock for longer than this one may wait; worth another try."""
 
 
+class ProcessDied(Exception):
+    """A process that did the work was killed: by a person, or for want of memory."""
+
+
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again may help: network and lock errors, never bad data."""
+    """Whether trying again may help: network and lock errors, dead processes, never bad data."""
     if isinstance(error, SourceError):
         return error.transient
     if isinstance(error, UserError):
         return False
-    return isinstance(error, (LockTimeout, ConnectionError, TimeoutError))
+    return isinstance(error, (LockTimeout, ProcessDied, ConnectionError, TimeoutError))

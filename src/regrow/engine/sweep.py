@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from regrow.engine.config import flatten, make_request, merge, nest
-from regrow.engine.errors import UserError
+from regrow.engine.errors import ProcessDied, UserError
 from regrow.engine.spec import ModelSpec
 
 
@@ -64,7 +64,8 @@ def run_value(request: SweepRequest, value: Any) -> dict[str, Any]:
 
     Raises:
         UserError: the run failed by what a person can put right.
-        RuntimeError: it died or failed otherwise; another try may help.
+        ProcessDied: it was killed; another try goes on where it was.
+        RuntimeError: it failed otherwise.
     """
     options = [*(["--preset", request.preset] if request.preset else [])]
     for name, given in [*flatten(request.overrides).items(), (request.setting, value)]:
@@ -86,7 +87,8 @@ def run_value(request: SweepRequest, value: Any) -> dict[str, Any]:
             received=done.stderr.strip().removeprefix("error: "),
         )
     if done.returncode != 0:
-        raise RuntimeError(
+        failure = ProcessDied if done.returncode < 0 else RuntimeError
+        raise failure(
             f"the run {request.name_value(value)} ended with {done.returncode}: "
             f"{done.stderr.strip()[-500:]}"
         )
