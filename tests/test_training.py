@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,17 @@ def test_early_stopping_ends_with_the_best_weights() -> None:
     assert result.epochs_run == result.best_epoch + 1 + 3
     restored = model.evaluate(x[:40], noise, batch_size=16, verbose=0)
     assert restored == pytest.approx(min(result.curves["val_loss"]), rel=1e-5)
+
+
+def test_a_loss_that_is_enough_ends_the_training() -> None:
+    x, y = make_data()
+    plan = replace(PLAN, epochs=50, enough_loss=0.5)
+    result = fit(make_model(), x, y, plan=plan, validation=(x[:40], y[:40]))
+    assert result.stopped_early
+    *before, last = result.curves["val_loss"]
+    assert last < 0.5 <= min(before)
+    with pytest.raises(UserError, match=r"enough_loss=0\.5"):
+        fit(make_model(), x, y, plan=plan)
 
 
 def test_the_learning_rate_falls_on_a_plateau() -> None:

@@ -43,6 +43,7 @@ class FitPlan:
         seed: orders the data; `set_seed` seeds the weights before the model is built.
         patience: stop after so many epochs without a better `val_loss`; None never stops.
         min_delta: by how much a `val_loss` must be better to count.
+        enough_loss: stop once `val_loss` is below this; None never stops.
         restore_best: end with the weights of the best epoch (needs `patience`).
         reduce_lr_patience: scale the learning rate down after so many epochs; None never does.
         reduce_lr_factor: by what the learning rate is then multiplied.
@@ -57,6 +58,7 @@ class FitPlan:
     seed: int
     patience: int | None = None
     min_delta: float = 0.0
+    enough_loss: float | None = None
     restore_best: bool = True
     reduce_lr_patience: int | None = None
     reduce_lr_factor: float = 0.5
@@ -74,7 +76,7 @@ class FitResult:
         curves: per-epoch values by name: "loss", "val_loss", metrics, "learning_rate".
         epochs_run: epochs done, those before a resume included.
         best_epoch: the epoch (from 0) with the lowest "val_loss", or "loss" without validation.
-        stopped_early: whether patience ended it.
+        stopped_early: whether patience or `enough_loss` ended it.
         steps: optimizer steps done.
         seconds: time spent in this process.
         resumed_from: the epoch at which this process took over; 0 if it did all.
@@ -234,7 +236,10 @@ class _Run:
             callback.on_epoch_end(self.result.epochs_run, dict(values))
         self.result.epochs_run += 1
         self.result.steps += steps
-        self.result.stopped_early = bool(self.model.stop_training)
+        enough = self.plan.enough_loss
+        self.result.stopped_early = bool(self.model.stop_training) or (
+            enough is not None and values["val_loss"] < enough
+        )
         curve = self.result.curves.get("val_loss") or self.result.curves["loss"]
         self.result.best_epoch = int(np.argmin(curve))
 
@@ -315,11 +320,13 @@ def _check_plan(plan: FitPlan, validation: Sequence[Any]) -> None:
             received="deterministic=True and jit_compile=True",
             expected="one of the two",
         )
-    if not validation and (plan.patience is not None or plan.reduce_lr_patience is not None):
+    needing = ("patience", "reduce_lr_patience", "enough_loss")
+    asked = [f"{name}={getattr(plan, name)}" for name in needing if getattr(plan, name) is not None]
+    if asked and not validation:
         raise UserError(
             "early stopping and learning-rate plateaus need validation data",
             where="training plan",
-            received=f"patience={plan.patience}, reduce_lr_patience={plan.reduce_lr_patience}",
+            received=", ".join(asked),
         )
 
 

@@ -228,6 +228,7 @@ def _train_one(
                 batch_size=network.batch_size,
                 seed=seed,
                 deterministic=False,
+                enough_loss=network.enough_loss,
                 # XLA joins the many small steps of the scan, and takes long to compile.
                 jit_compile=network.kind == "query-reduction",
             ),
