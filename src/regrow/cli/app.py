@@ -8,6 +8,7 @@ import typer
 
 from regrow.cli import act
 from regrow.cli.ask import ASK_EXAMPLES, ask
+from regrow.cli.dream import DREAM_EXAMPLES, dream
 from regrow.cli.options import Json, Model, Sample, Scope, build_request
 from regrow.cli.output import console, print_json, print_table
 from regrow.engine.config import (
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 act.register(app)
 app.command("ask", epilog=ASK_EXAMPLES)(ask)
+app.command("dream", epilog=DREAM_EXAMPLES)(dream)
 
 
 @app.command(

@@ -216,7 +216,8 @@ def _no_place(
     return SourceError(
         f"no place gave {remote.name} of the source {source.name}{verdict}",
         received="\n".join(f"{address}: {error.reason}" for address, error in failures)
-        or "there is no place to ask: no URL is declared and REGROW_MIRROR is not set",
+        or "there is no place to ask: no URL is declared"
+        + ("" if mirror else " and REGROW_MIRROR is not set"),
         expected=str(Expected(remote.sha256, remote.bytes))
         if remote.sha256
         else f"a file of your own: nobody has published a sha256 of {remote.name} to check one by",

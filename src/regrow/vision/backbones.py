@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,13 +108,12 @@ def load_weights(model: keras.Model, path: Path, name: str) -> None:
     model.set_weights([np.full(w.shape, np.nan, "float32") for w in model.weights])
     try:
         with h5py.File(path) as file:
-            suffix = ".h5" if "layer_names" in file.attrs else ".weights.h5"
+            old = "layer_names" in file.attrs or "model_weights" in file
+        suffix = ".h5" if old else ".weights.h5"
         with tempfile.TemporaryDirectory() as folder:
             # Keras tells the two formats apart by the name alone.
             link = Path(folder) / f"weights{suffix}"
             link.symlink_to(path.resolve())
-            import warnings
-
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model.load_weights(link)
@@ -134,7 +134,7 @@ def cut(model: keras.Model, layers: Sequence[str]) -> keras.Model:
         UserError: there is no such layer.
     """
     outputs = {name: find_layer(model, name).output for name in layers}
-    return keras.Model(model.inputs, outputs)
+    return keras.Model(model.inputs[0], outputs)
 
 
 def find_layer(model: keras.Model, name: str) -> keras.layers.Layer:
@@ -172,9 +172,7 @@ def check_channel(model: keras.Model, layer: str, channel: int) -> None:
 
 
 def list_layers(model: keras.Model, side: int = 224) -> list[dict[str, Any]]:
-    """Every layer: name, kind, height, width and channels for a picture of `side` pixels, weights.
-
-    """
+    """Every layer with its kind, its size for a square picture of `side` pixels, and its weights."""
     shapes = [
         layer.output.shape
         for layer in keras.models.clone_model(

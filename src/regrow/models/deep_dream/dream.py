@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Climb = Callable[[Array], tuple[float, dict[str, float], Array]]
 OnStep = Callable[[int, int, Array], None]
 """Called as `on_step(done, total, pixels)` after each step; pixels are floats from 0 to 255."""
-NOISE_STD = 0.2
-"""Of noise about mid-grey, as a share of the range: the chapter's 100 to 150 of 255 is as wide."""
+NOISE_STD = 0.06
+"""Of noise about mid-grey, as a share of the range: as wide as whole numbers from 100 to 150."""
 
 
 @dataclass

@@ -60,7 +60,7 @@ def build_objectives(
     backbone = build_backbone(
         config.backbone, weights=weights, seed=config.seed, pooling=config.pooling
     )
-    wanted = {name: weight for name, weight in config.layers.items() if weight}
+    wanted = config.chosen_layers
     for name in wanted if config.channel is not None else ():
         check_channel(backbone, name, config.channel)  # type: ignore[arg-type]
     parts = {name: {name: w} for name, w in wanted.items()}

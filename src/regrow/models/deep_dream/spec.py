@@ -10,6 +10,12 @@ from regrow.engine.spec import Gate, ModelConfig, ModelSpec, StageSpec
 from regrow.vision.choices import BackboneName, Pooling, Weights, weights_source
 
 PACKAGE = "regrow.models.deep_dream"
+# As deep as patterns still are of things, and wide enough for several of them side by side.
+USUAL_LAYERS = {
+    "mobilenet": {"conv_pw_11_relu": 1.0},
+    "vgg16": {"block5_conv1": 1.0},
+    "vgg19": {"block5_conv1": 1.0},
+}
 POOLS = {f"block{n}_pool": 1.0 for n in range(1, 6)}
 
 
@@ -21,7 +27,7 @@ class DeepDreamConfig(ModelConfig):
     weights: Weights = Field("imagenet", description="imagenet, or random: seeded, untrained")
     pooling: Pooling = Field("max", description="VGG's poolings: max or average")
     layers: dict[str, float] = Field(
-        {"conv_pw_11_relu": 1.0}, description="whose mean activation grows, with weights"
+        {}, description="whose mean activation grows, with weights; none: the backbone's usual one"
     )
     channel: int | None = Field(None, ge=0, description="only this channel of the layers")
     guided: bool = Field(False, description="towards the channels that source style excites")
@@ -46,9 +52,15 @@ class DeepDreamConfig(ModelConfig):
     preview_every: int = Field(20, ge=0, le=10_000, description="steps between previews; 0: none")
     seed: int = Field(0, ge=0, lt=2**31, description="of jitter, noise and random weights")
 
+    @property
+    def chosen_layers(self) -> dict[str, float]:
+        """The layers that count, with their weights."""
+        layers = self.layers or USUAL_LAYERS[self.backbone]
+        return {name: weight for name, weight in layers.items() if weight}
+
     @model_validator(mode="after")
     def _check(self) -> DeepDreamConfig:
-        if not any(self.layers.values()):
+        if self.layers and not self.chosen_layers:
             raise ValueError("at least one layer needs a weight that is not 0")
         if self.guided and self.channel is not None:
             raise ValueError("guided and channel exclude each other")
@@ -67,11 +79,11 @@ def choose_sources(config: DeepDreamConfig, sources: tuple[str, ...]) -> tuple[s
 
 def name_scope(config: Any) -> str:
     """Dreams compete with dreams of the same objective, seen by the same backbone."""
-    layers = "+".join(name for name, weight in config.layers.items() if weight)
+    layers = "+".join(config.chosen_layers)
     parts = [
         config.backbone,
         "random" if config.weights == "random" else "",
-        layers if len(layers) <= 40 else f"{len(config.layers)}-layers",
+        layers if len(layers) <= 40 else f"{len(config.chosen_layers)}-layers",
         f"c{config.channel}" if config.channel is not None else "",
         "guided" if config.guided else "",
     ]
