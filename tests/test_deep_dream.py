@@ -1,4 +1,4 @@
-"""deep-dream: the ascent with its octaves and tiles, what an interruption changes, and the score."""
+"""deep-dream: the ascent with its octaves and tiles, and what an interruption changes."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ def test_unknown_layers_and_channels_are_refused() -> None:
 
 
 def test_octaves_go_from_coarse_to_fine_and_end_in_full_size() -> None:
-    assert list_octaves(140, 280, 3, 1.4) == [(71, 143), (100, 200), (140, 280)]
-    assert list_octaves(40, 400, 5, 2.0) == [(40, 400)]
-    assert list_octaves(20, 20, 2, 2.0) == [(20, 20)]
+    assert list_octaves((140, 280), 3, 1.4) == [(71, 143), (100, 200), (140, 280)]
+    assert list_octaves((40, 400), 5, 2.0) == [(40, 400)]
+    assert list_octaves((20, 20), 2, 2.0) == [(20, 20)]
 
 
 def test_a_tiled_gradient_is_that_of_the_whole_picture() -> None:
@@ -175,7 +175,7 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
         {"tile": 128, "overlap": 64},
     ):
         with pytest.raises(ValueError, match="Value error"):
-            DeepDreamConfig(**wrong)  # type: ignore[arg-type]
+            DeepDreamConfig(**wrong)
     assert DeepDreamConfig(backbone="vgg16").chosen_layers == {"block5_conv1": 1.0}
 
 

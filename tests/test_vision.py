@@ -233,7 +233,9 @@ def test_gradients_are_those_of_finite_differences() -> None:
     assert value == pytest.approx(terms["square"] + 2 * terms["sine"], rel=1e-5)
     np.testing.assert_allclose(gradient, 2 * x * scale + 2 * np.cos(x), rtol=1e-4, atol=1e-5)
     # Constants are no part of what was compiled.
-    np.testing.assert_allclose(call(x, {"scale": 0 * scale})[2], 2 * np.cos(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        call(x, {"scale": 0 * scale})[2], 2 * np.cos(x), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_gallery_holds_pictures_of_several_sizes(tmp_path: Path) -> None:
@@ -251,8 +253,8 @@ def test_a_gallery_holds_pictures_of_several_sizes(tmp_path: Path) -> None:
 
 
 def test_resizing_and_colours() -> None:
-    assert fit_size(300, 400, 200) == (150, 200)
-    assert fit_size(300, 400, 800) == (300, 400)
+    assert fit_size((300, 400), 200) == (150, 200)
+    assert fit_size((300, 400, 3), 800) == (300, 400)
     pixels = np.asarray(draw(), "float32")
     np.testing.assert_array_equal(resize(pixels, (40, 48)), pixels)
     grown = resize(pixels, (80, 96))
@@ -302,7 +304,9 @@ def test_a_checkpoint_is_taken_up_by_its_own_work_alone(tmp_path: Path) -> None:
 def test_the_real_mobilenet_sees_what_it_was_trained_on(mirror: Path) -> None:
     model = build_backbone("mobilenet", weights=mirror / NOTOP)
     cat = read_rgb(mirror / "images/photo_cat_chelsea.png").pixels.astype("float32")
-    found = cut(model, ["conv_pw_13_relu"])(preprocess("mobilenet", ops.convert_to_tensor(cat))[None])
+    found = cut(model, ["conv_pw_13_relu"])(
+        preprocess("mobilenet", ops.convert_to_tensor(cat))[None]
+    )
     vector = ops.convert_to_numpy(ops.mean(found["conv_pw_13_relu"], axis=(0, 1, 2)))
     assert vector.shape == (256,)
     assert 0 < np.mean(vector < 0.5) < 1, "few channels respond strongly to one picture"

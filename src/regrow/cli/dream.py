@@ -139,7 +139,7 @@ def _find_start(
         raise UserError(
             "dream on a photo, or out of noise",
             received="neither" if photo is None else "both",
-            expected="regrow dream photo.jpg -o out.jpg, or regrow dream --noise 400x300 -o out.jpg",
+            expected="regrow dream photo.jpg -o out.jpg, or --noise 400x300 in place of the photo",
         )
     if photo is not None:
         return prepare(read_photo(photo, "photo"), config.size), config

@@ -62,7 +62,7 @@ def parse_weighted(pairs: Sequence[str], option: str) -> dict[str, float] | None
     """
     weights: dict[str, float] = {}
     for pair in pairs:
-        name, separator, text = pair.rpartition("=") if "=" in pair else (pair, "", "1")
+        name, _, text = pair.rpartition("=") if "=" in pair else (pair, "", "1")
         try:
             weights[name] = float(text)
         except ValueError:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from regrow.engine.errors import UserError
 from regrow.vision.canvas import write_whole
@@ -45,7 +46,7 @@ def save_animation(frames: Sequence[Path], path: Path, *, fps: int = 12) -> Path
     if path.suffix.lower() == ".mp4":
         return write_whole(path, lambda temporary: _run_ffmpeg(frames, temporary, fps))
     first, *rest = frames
-    options = {"quality": 80, "method": 4} if path.suffix.lower() == ".webp" else {}
+    options: dict[str, Any] = {"quality": 80, "method": 4} if path.suffix.lower() == ".webp" else {}
 
     def write(temporary: Path) -> None:
         with Image.open(first) as opened:
@@ -63,12 +64,11 @@ def save_animation(frames: Sequence[Path], path: Path, *, fps: int = 12) -> Path
 
 def _run_ffmpeg(frames: Sequence[Path], out: Path, fps: int) -> None:
     listed = "".join(f"file '{frame.resolve()}'\nduration {1 / fps:.6f}\n" for frame in frames)
+    # Even sides, as H.264 halves the colours' resolution.
+    shape = ["-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p", "-r", str(fps)]
+    reading = ["-f", "concat", "-safe", "0", "-protocol_whitelist", "file,pipe", "-i", "pipe:0"]
     done = subprocess.run(
-        # Even sides, as H.264 halves the colours' resolution.
-        ["ffmpeg", "-y", "-loglevel", "error", "-f", "concat", "-safe", "0"]
-        + ["-protocol_whitelist", "file,pipe", "-i", "pipe:0"]
-        + ["-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p", "-r", str(fps)]
-        + [str(out)],
+        ["ffmpeg", "-y", "-loglevel", "error", *reading, *shape, str(out)],
         input=listed,
         capture_output=True,
         text=True,

@@ -83,9 +83,7 @@ def build_backbone(
     """
     backbone = BACKBONES[name]
     build = getattr(keras.applications, backbone.build)
-    model = build(
-        input_shape=(None, None, 3), include_top=False, weights=None, **backbone.options
-    )
+    model = build(input_shape=(None, None, 3), include_top=False, weights=None, **backbone.options)
     if pooling == "average":
         model = _pool_by_average(model, name)
     if weights is None:
@@ -172,7 +170,7 @@ def check_channel(model: keras.Model, layer: str, channel: int) -> None:
 
 
 def list_layers(model: keras.Model, side: int = 224) -> list[dict[str, Any]]:
-    """Every layer with its kind, its size for a square picture of `side` pixels, and its weights."""
+    """Every layer with its kind, its weights, and its size for a picture of `side` x `side`."""
     shapes = [
         layer.output.shape
         for layer in keras.models.clone_model(

@@ -19,8 +19,9 @@ JPEG_QUALITY = 92
 SHEET_GAP, CAPTION_PX = 8, 18
 
 
-def fit_size(height: int, width: int, longest: int) -> tuple[int, int]:
-    """The height and width with which the longer side has at most `longest` pixels."""
+def fit_size(shape: Sequence[int], longest: int) -> tuple[int, int]:
+    """The size of a picture (height, width, ...) whose longer side has at most `longest` pixels."""
+    height, width = shape[:2]
     scale = min(1.0, longest / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
@@ -36,6 +37,12 @@ def resize(pixels: Array, size: tuple[int, int]) -> Array:
         plane = Image.fromarray(np.ascontiguousarray(pixels[..., channel], "float32"))
         out[..., channel] = np.asarray(plane.resize(size[::-1], Image.Resampling.BICUBIC))
     return out
+
+
+def clip(pixels: Array) -> Array:
+    """Floats within 0 and 255."""
+    clipped: Array = np.clip(pixels, 0, 255)
+    return clipped
 
 
 def to_bytes(pixels: Array) -> Array:
@@ -79,7 +86,9 @@ def save_picture(pixels: Array, path: Path) -> Path:
     """Writes (height, width, 3), uint8, in the format that the name ends in."""
     from PIL import Image
 
-    options = {"quality": JPEG_QUALITY} if path.suffix.lower() in (".jpg", ".jpeg") else {}
+    options: dict[str, Any] = (
+        {"quality": JPEG_QUALITY} if path.suffix.lower() in (".jpg", ".jpeg") else {}
+    )
     return write_whole(path, lambda temporary: Image.fromarray(pixels).save(temporary, **options))
 
 
@@ -95,7 +104,9 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> Path:
     return path
 
 
-def make_sheet(pictures: Sequence[tuple[str, Array]], *, side: int = 256, columns: int = 4) -> Array:
+def make_sheet(
+    pictures: Sequence[tuple[str, Array]], *, side: int = 256, columns: int = 4
+) -> Array:
     """A contact sheet: pictures with their captions, (height, width, 3), uint8.
 
     Args:
@@ -123,5 +134,5 @@ def make_sheet(pictures: Sequence[tuple[str, Array]], *, side: int = 256, column
 def _shrink(pixels: Array, side: int) -> Picture:
     from PIL import Image
 
-    size = fit_size(*pixels.shape[:2], side)
+    size = fit_size(pixels.shape, side)
     return Image.fromarray(pixels).resize(size[::-1], Image.Resampling.LANCZOS)

@@ -1,4 +1,4 @@
-"""The clean table of models that make pictures: a manifest of images, with their files beside it."""
+"""The clean table of models that make pictures: a manifest of images, their files beside it."""
 
 from __future__ import annotations
 
@@ -142,9 +142,9 @@ def read_manifest(table: Path, role: str | None = None) -> list[Row]:
 
     frame = pd.read_parquet(table, columns=["name", "role", "sha256", "path"])
     return [
-        Row(one.name, one.role, one.sha256, table.parent / one.path)
-        for one in frame.itertuples(index=False)
-        if role in (None, one.role)
+        Row(str(name), str(kind), str(digest), table.parent / str(path))
+        for name, kind, digest, path in frame.itertuples(index=False)
+        if role in (None, kind)
     ]
 
 
@@ -181,7 +181,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
     *(
         expect(
             "column_values_to_be_between",
-            "after five poolings nothing is left of a smaller picture, and a larger one is no photo",
+            "after five poolings nothing is left of a smaller picture; a larger one is no photo",
             column=side,
             min_value=MIN_SIDE,
             max_value=MAX_PIXELS // MIN_SIDE,

@@ -1,4 +1,4 @@
-"""Previews of pictures that are being made: kept for the contact sheet, shown to who is watching."""
+"""Previews of pictures that are being made: kept for the contact sheet, shown to who watches."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from regrow.engine.progress import show
-from regrow.vision.canvas import fit_size, make_sheet, resize, save_picture, to_bytes
+from regrow.vision.canvas import make_sheet, resize, save_picture, to_bytes
 from regrow.vision.decoding import Array, read_rgb
 
 SIDE = 320
@@ -30,8 +30,10 @@ class Previews:
         """Keeps and shows a picture, (height, width, 3) from 0 to 255, if it is time for one."""
         if self.folder is None or not self.every or (done % self.every and done != total):
             return
-        small = to_bytes(resize(pixels, fit_size(*pixels.shape[:2], SIDE)))
-        path = save_picture(small, self.folder / f"{done:06d}.jpg")
+        # All in one size, so that coarse octaves can be seen beside fine ones.
+        scale = SIDE / max(pixels.shape)
+        size = (max(1, round(pixels.shape[0] * scale)), max(1, round(pixels.shape[1] * scale)))
+        path = save_picture(to_bytes(resize(pixels, size)), self.folder / f"{done:06d}.jpg")
         show(f"{self.what}, step {done} of {total}", path)
 
     def list_pictures(self) -> list[tuple[str, Array]]:
@@ -42,7 +44,9 @@ class Previews:
     def draw_sheet(self, before: Array, after: Array, *, most: int = 10) -> Array:
         """A contact sheet: the start, previews spread over the way, and the end."""
         found = self.list_pictures()[:-1]
-        chosen = [found[n * len(found) // most] for n in range(most)] if len(found) > most else found
+        chosen = (
+            [found[n * len(found) // most] for n in range(most)] if len(found) > most else found
+        )
         return make_sheet([("start", before), *chosen, ("result", after)])
 
 

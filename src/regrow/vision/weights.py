@@ -6,8 +6,8 @@ from pathlib import Path
 
 from regrow.engine.config import Settings
 from regrow.engine.errors import SourceError, UserError
-from regrow.engine.progress import report
 from regrow.engine.places import obtain
+from regrow.engine.progress import report
 from regrow.engine.sources import Retries, load_sources
 from regrow.vision.choices import weights_source
 

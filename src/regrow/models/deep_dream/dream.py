@@ -6,7 +6,7 @@ A. Mordvintsev, C. Olah and M. Tyka, Inceptionism: going deeper into neural netw
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regrow.engine.errors import TrainingDiverged
-from regrow.vision.canvas import fit_size, resize, save_picture, to_bytes
+from regrow.vision.canvas import clip, fit_size, resize, save_picture, to_bytes
 from regrow.vision.checkpoints import Checkpoint, identify
 from regrow.vision.decoding import MIN_SIDE, Array, read_rgb
 
@@ -67,10 +67,8 @@ def dream(
     Raises:
         TrainingDiverged: the gradient is not finite, or zero everywhere.
     """
-    sizes = list_octaves(*photo.shape[:2], config.octaves, config.octave_scale)
-    saved = Checkpoint(
-        checkpoint, identify(config.model_dump(), photo), every_s=checkpoint_every_s
-    )
+    sizes = list_octaves(photo.shape, config.octaves, config.octave_scale)
+    saved = Checkpoint(checkpoint, identify(config.model_dump(), photo), every_s=checkpoint_every_s)
     state, found = saved.load() or ({"done": 0, "curves": {}, "seconds": 0.0}, {})
     result = Dream(found.get("pixels", photo), state["curves"], state["seconds"], state["done"])
     total, started = len(sizes) * config.steps, time.monotonic() - state["seconds"]
@@ -90,8 +88,9 @@ def dream(
     return result
 
 
-def list_octaves(height: int, width: int, octaves: int, scale: float) -> list[tuple[int, int]]:
+def list_octaves(shape: Sequence[int], octaves: int, scale: float) -> list[tuple[int, int]]:
     """The sizes from coarse to fine; those with a side of less than 32 pixels are left out."""
+    height, width = shape[:2]
     sizes = [(round(height / scale**n), round(width / scale**n)) for n in range(octaves)]
     return [size for size in sizes if min(size) >= MIN_SIDE][::-1] or [(height, width)]
 
@@ -120,8 +119,8 @@ def _take_step(
     climb: Climb, pixels: Array, config: DeepDreamConfig, chance: np.random.Generator, done: int
 ) -> tuple[float, dict[str, float]]:
     """One step, in place."""
-    shift = tuple(int(n) for n in chance.integers(0, config.jitter + 1, size=2))
-    value, terms, gradient = climb_tiles(climb, pixels, config.tile, config.overlap, shift)
+    down, right = (int(n) for n in chance.integers(0, config.jitter + 1, size=2))
+    value, terms, gradient = climb_tiles(climb, pixels, config.tile, config.overlap, (down, right))
     if config.smoothing:
         from scipy.ndimage import gaussian_filter
 
@@ -220,11 +219,9 @@ def _enlarge(pixels: Array, zoom: float) -> Array:
     inner_h, inner_w = round(height / zoom), round(width / zoom)
     top, left = (height - inner_h) // 2, (width - inner_w) // 2
     inner = pixels[top : top + inner_h, left : left + inner_w].astype("float32")
-    return np.clip(resize(inner, (height, width)), 0, 255)
+    return clip(resize(inner, (height, width)))
 
 
 def prepare(pixels: Array, size: int) -> Array:
     """A photo (height, width, 3), uint8, as floats with a longer side of at most `size` pixels."""
-    return np.clip(resize(pixels, fit_size(*pixels.shape[:2], size)), 0, 255)
-
-
+    return clip(resize(pixels, fit_size(pixels.shape, size)))

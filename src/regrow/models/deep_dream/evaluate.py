@@ -179,13 +179,15 @@ def _copy(ctx: StageContext, source: str, name: str, title: str, caption: str) -
 
 def _note(config: DeepDreamConfig) -> list[str]:
     random = (
-        ["The backbone's weights are seeded random numbers, as the settings ask for: it has never "
-         "seen a picture, and what grows are textures without meaning."]
+        [
+            "The backbone's weights are seeded random numbers, as the settings ask for: it has "
+            "never seen a picture, and what grows are textures without meaning."
+        ]
         if config.weights == "random"
         else []
     )
     return [
         *random,
-        "The gate looks at the objective that was reached on the finished pictures, never at taste.",
+        "The gate looks at the objective that the finished pictures reach, never at taste.",
         "The curve jumps where an octave begins: the objective is measured in the size of each.",
     ]

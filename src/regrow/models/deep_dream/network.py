@@ -17,6 +17,7 @@ from regrow.vision.previews import Previews
 if TYPE_CHECKING:
     from regrow.engine.spec import StageContext
     from regrow.models.deep_dream.spec import DeepDreamConfig
+    from regrow.vision.decoding import Array
 
 
 def train(ctx: StageContext) -> dict[str, Any]:
@@ -28,7 +29,8 @@ def train(ctx: StageContext) -> dict[str, Any]:
     config: DeepDreamConfig = ctx.config
     table = ctx.inputs["clean"].file("table.parquet")
     objectives = load_objectives(config, table)
-    pictures, history = [], []
+    pictures: list[tuple[dict[str, Any], Array]] = []
+    history: list[dict[str, Any]] = []
     for row in read_manifest(table, "photo"):
         for objective, climb in objectives.items():
             label = {"photo": row.name, "sha256": row.sha256, "objective": objective}
@@ -74,9 +76,7 @@ def _dream_one(ctx: StageContext, row: Row, name: str, climb: Objective) -> Drea
     )
     pixels = to_bytes(result.pixels)
     save_picture(pixels, ctx.out / "pictures" / f"{name}.png")
-    save_picture(
-        previews.draw_sheet(to_bytes(photo), pixels), ctx.out / "sheets" / f"{name}.jpg"
-    )
+    save_picture(previews.draw_sheet(to_bytes(photo), pixels), ctx.out / "sheets" / f"{name}.jpg")
     return result
 
 

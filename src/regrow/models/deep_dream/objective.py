@@ -106,7 +106,7 @@ def make_objective(
 
 
 def _look_at(network: keras.Model, backbone: str, guide: Array) -> dict[str, Array]:
-    small = resize(guide, fit_size(*guide.shape[:2], GUIDE_SIDE))
+    small = resize(guide, fit_size(guide.shape, GUIDE_SIDE))
     features = network(preprocess(backbone, ops.convert_to_tensor(small))[None], training=False)
     vectors = {}
     for name, active in features.items():

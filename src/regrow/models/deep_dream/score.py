@@ -31,9 +31,7 @@ def score(model: Any, table: Path, config: DeepDreamConfig) -> dict[str, float]:
         UserError: it lacks one of them.
     """
     objectives = load_objectives(config, table)
-    held = {
-        (label["sha256"], label["objective"]): pixels for label, pixels in open_gallery(model)
-    }
+    held = {(label["sha256"], label["objective"]): pixels for label, pixels in open_gallery(model)}
     wanted = [(row.sha256, name) for row in read_manifest(table, "photo") for name in objectives]
     lacking = [key for key in wanted if key not in held]
     if lacking:

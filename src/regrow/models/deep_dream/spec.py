@@ -117,7 +117,7 @@ SPEC = ModelSpec(
     id_column="name",
     presets={
         "best": {},
-        # The chapter's: from the photo, three steps of the normalised gradient at each of the pools.
+        # The chapter's: three steps of the normalised gradient, from the photo, for each pool.
         "book": {
             "backbone": "vgg16",
             "layers": POOLS,

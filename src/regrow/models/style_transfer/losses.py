@@ -8,13 +8,13 @@ same for every backbone, layer and picture size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 from keras import ops
 
+from regrow.engine.errors import UserError
 from regrow.vision.backbones import build_backbone, cut, preprocess
 from regrow.vision.canvas import resize
 from regrow.vision.decoding import Array
@@ -77,7 +77,9 @@ class StyleLoss:
             "content": ops.convert_to_numpy(features[self.config.chosen_content]),
             "styles": [],
         }
-        for share, style, mask in zip(self._share(len(styles)), styles, masks, strict=True):
+        for share, style, mask in zip(
+            share_styles(self.config.style_mix, len(styles)), styles, masks, strict=True
+        ):
             seen = self.look(style)
             layers = self.config.chosen_styles
             targets["styles"].append(
@@ -109,18 +111,21 @@ class StyleLoss:
         )
         return total, terms
 
-    def _share(self, styles: int) -> list[float]:
-        mix = self.config.style_mix or [1.0] * styles
-        if len(mix) != styles:
-            from regrow.engine.errors import UserError
 
-            raise UserError(
-                "each style needs its share",
-                where="style_mix",
-                received=f"{len(mix)} shares",
-                expected=f"{styles}, as there are {styles} styles",
-            )
-        return [share / sum(mix) for share in mix]
+def share_styles(mix: Sequence[float], styles: int) -> list[float]:
+    """The share of each style; they sum to 1.
+
+    Raises:
+        UserError: there are not as many as styles.
+    """
+    if mix and len(mix) != styles:
+        raise UserError(
+            "each style needs its share",
+            where="--share, or style_mix",
+            received=f"{len(mix)} shares",
+            expected=f"{styles}, in the order of the styles",
+        )
+    return [share / sum(mix) for share in mix] if mix else [1 / styles] * styles
 
 
 def gram_matrix(features: Any, mask: Any | None) -> Any:

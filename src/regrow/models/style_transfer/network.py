@@ -28,7 +28,8 @@ def train(ctx: StageContext) -> dict[str, Any]:
     table = ctx.inputs["clean"].file("table.parquet")
     loss = StyleLoss(config, find_weights(table))
     styles = [row.read() for row in read_manifest(table, "style")]
-    pictures, history = [], []
+    pictures: list[tuple[dict[str, Any], Array]] = []
+    history: list[dict[str, Any]] = []
     for row in read_manifest(table, "photo"):
         result = _make_one(ctx, row, loss, styles)
         pictures.append(({"photo": row.name, "sha256": row.sha256}, result.pixels))
@@ -68,9 +69,7 @@ def _make_one(ctx: StageContext, row: Row, loss: StyleLoss, styles: list[Array])
     result = transfer(
         loss, content, styles, checkpoint=ctx.scratch / name / "checkpoint.npz", on_step=look
     )
-    before = to_bytes(resize(content, fit_size(*content.shape[:2], ctx.config.size)))
+    before = to_bytes(resize(content, fit_size(content.shape, ctx.config.size)))
     save_picture(result.pixels, ctx.out / "pictures" / f"{name}.png")
-    save_picture(
-        previews.draw_sheet(before, result.pixels), ctx.out / "sheets" / f"{name}.jpg"
-    )
+    save_picture(previews.draw_sheet(before, result.pixels), ctx.out / "sheets" / f"{name}.jpg")
     return result

@@ -9,7 +9,7 @@ import numpy as np
 from regrow.engine.errors import UserError
 from regrow.models.style_transfer.losses import StyleLoss
 from regrow.models.style_transfer.transfer import fit_style
-from regrow.vision.canvas import fit_size, resize
+from regrow.vision.canvas import clip, fit_size, resize
 from regrow.vision.decoding import Array
 from regrow.vision.gallery import open_gallery
 from regrow.vision.manifest import find_weights, read_manifest
@@ -31,7 +31,7 @@ def measure(
     """The loss of a picture and its terms, in its own size; all are (height, width, 3), uint8."""
     size = (pixels.shape[0], pixels.shape[1])
     small = [fit_style(style, size, loss.config.style_scale) for style in styles]
-    targets = loss.aim(np.clip(resize(content, size), 0, 255), small, masks)
+    targets = loss.aim(clip(resize(content, size)), small, masks)
     value, terms, _gradient = loss(pixels.astype("float32"), targets)
     return {"loss": value, **terms}
 
@@ -57,7 +57,7 @@ def score(model: Any, table: Path, config: StyleTransferConfig) -> dict[str, flo
     found = []
     for row in photos:
         content = row.read()
-        size = fit_size(*content.shape[:2], config.size)
-        pixels = np.clip(resize(held[row.sha256], size), 0, 255)
+        size = fit_size(content.shape, config.size)
+        pixels = clip(resize(held[row.sha256], size))
         found.append(measure(loss, pixels, content, styles))
     return {name: float(np.mean([one[name] for one in found])) for name in found[0]}

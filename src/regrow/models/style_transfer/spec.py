@@ -12,16 +12,7 @@ from regrow.vision.choices import BackboneName, Pooling, Weights, weights_source
 PACKAGE = "regrow.models.style_transfer"
 # Gatys, Ecker and Bethge's layers for VGG, and for MobileNet layers of the same depths.
 VGG_STYLE = {f"block{n}_conv1": 1.0 for n in range(1, 6)}
-MOBILENET_STYLE = {
-    name: 1.0
-    for name in (
-        "conv1_relu",
-        "conv_pw_1_relu",
-        "conv_pw_3_relu",
-        "conv_pw_5_relu",
-        "conv_pw_9_relu",
-    )
-}
+MOBILENET_STYLE = {"conv1_relu": 1.0, **{f"conv_pw_{n}_relu": 1.0 for n in (1, 3, 5, 9)}}
 USUAL_STYLE = {"mobilenet": MOBILENET_STYLE, "vgg16": VGG_STYLE, "vgg19": VGG_STYLE}
 USUAL_CONTENT = {"mobilenet": "conv_pw_5_relu", "vgg16": "block4_conv2", "vgg19": "block4_conv2"}
 
@@ -69,7 +60,10 @@ class StyleTransferConfig(ModelConfig):
         weights = [*self.style_layers.values(), *self.style_mix]
         if any(weight < 0 for weight in weights):
             raise ValueError("weights of layers and styles are not negative")
-        for what, given in (("style_layers", self.style_layers.values()), ("style_mix", self.style_mix)):
+        for what, given in (
+            ("style_layers", self.style_layers.values()),
+            ("style_mix", self.style_mix),
+        ):
             if given and not any(given):
                 raise ValueError(f"{what} needs a weight that is not 0")
         if not self.content_weight + self.style_weight:
@@ -86,7 +80,7 @@ def choose_sources(config: StyleTransferConfig, sources: tuple[str, ...]) -> tup
 
 def name_scope(config: Any) -> str:
     """Pictures compete under the same backbone."""
-    return config.backbone + ("-random" if config.weights == "random" else "")
+    return f"{config.backbone}-random" if config.weights == "random" else str(config.backbone)
 
 
 CLEAN = ("backbone", "weights")

@@ -13,7 +13,7 @@ import numpy as np
 
 from regrow.engine.errors import TrainingDiverged
 from regrow.models.style_transfer.losses import StyleLoss
-from regrow.vision.canvas import fit_size, keep_colour, resize, to_bytes
+from regrow.vision.canvas import clip, fit_size, keep_colour, resize, to_bytes
 from regrow.vision.checkpoints import Checkpoint, identify
 from regrow.vision.decoding import MIN_SIDE, Array
 
@@ -53,6 +53,7 @@ def transfer(
     styles: Sequence[Array],
     masks: Sequence[Array | None] = (),
     *,
+    plan: StyleTransferConfig | None = None,
     checkpoint: Path | None = None,
     checkpoint_every_s: float = 2.0,
     on_step: OnStep | None = None,
@@ -60,10 +61,11 @@ def transfer(
     """Makes a picture with the content of one and the style of others.
 
     Args:
-        loss: of a configuration, which also says how to optimise.
+        loss: of a configuration.
         content: (height, width, 3), uint8.
         styles: the same way, each of its own size.
         masks: see `StyleLoss.aim`.
+        plan: how to optimise; by default as the loss's configuration says.
         checkpoint: a file that outlives a kill; the same call takes it up and ends alike.
         checkpoint_every_s: seconds between two of them.
         on_step: called as `on_step(done, total, pixels)`.
@@ -71,22 +73,21 @@ def transfer(
     Raises:
         TrainingDiverged: the loss is not finite.
     """
-    config = loss.config
-    sizes = list_scales(*fit_size(*content.shape[:2], config.size), config.scales)
+    config = plan or loss.config
+    sizes = list_scales(fit_size(content.shape, config.size), config.scales)
     identity = identify(config.model_dump(), content, *styles, *(m for m in masks if m is not None))
     saved = Checkpoint(checkpoint, identity, every_s=checkpoint_every_s)
     state, found = saved.load() or ({"done": 0, "curves": {}, "seconds": 0.0}, {})
-    run = _Run(loss, saved, state, found, len(sizes) * config.steps, on_step)
+    run = _Run(loss, config, saved, state, found, on_step)
+    run.total = len(sizes) * config.steps
     for scale, size in enumerate(sizes):
         if run.done >= (scale + 1) * config.steps:
             continue
-        at_scale = np.clip(resize(content, size), 0, 255)
+        at_scale = clip(resize(content, size))
         small = [fit_style(style, size, config.style_scale) for style in styles]
         if run.done == scale * config.steps:
             run.pixels = (
-                begin(config, at_scale, small)
-                if scale == 0
-                else np.clip(resize(run.pixels, size), 0, 255)
+                begin(config, at_scale, small) if scale == 0 else clip(resize(run.pixels, size))
             )
         targets = loss.aim(at_scale, small, masks)
         OPTIMIZERS[config.optimizer](run, targets, (scale + 1) * config.steps)
@@ -96,8 +97,9 @@ def transfer(
     return Transfer(pixels, run.curves, run.seconds, state["done"])
 
 
-def list_scales(height: int, width: int, scales: int) -> list[tuple[int, int]]:
+def list_scales(size: tuple[int, int], scales: int) -> list[tuple[int, int]]:
     """Sizes from coarse to fine, each about twice the one before; none below 32 pixels a side."""
+    height, width = size
     sizes = [(round(height / 2**n), round(width / 2**n)) for n in range(scales)]
     return [size for size in sizes if min(size) >= MIN_SIDE][::-1] or [(height, width)]
 
@@ -108,9 +110,10 @@ def begin(config: StyleTransferConfig, content: Array, styles: Sequence[Array]) 
     if config.start == "content":
         return content
     if config.start == "style":
-        return np.clip(resize(styles[0], size), 0, 255)
-    noise = np.random.default_rng(config.seed).normal(0.5, NOISE_STD, size=content.shape)
-    return np.clip(noise * 255, 0, 255).astype("float32")
+        return clip(resize(styles[0], size))
+    chance = np.random.default_rng(config.seed)
+    noise: Array = chance.normal(127.5, 255 * NOISE_STD, size=content.shape)
+    return clip(noise).astype("float32")
 
 
 class _Run:
@@ -119,21 +122,22 @@ class _Run:
     def __init__(
         self,
         loss: StyleLoss,
+        config: StyleTransferConfig,
         saved: Checkpoint,
         state: dict[str, Any],
         arrays: dict[str, Array],
-        total: int,
         on_step: OnStep | None,
     ) -> None:
         self.loss = loss
+        self.config = config
         self.saved = saved
         self.done: int = state["done"]
         self.curves: dict[str, list[float]] = state["curves"]
         self.pixels: Array = arrays.pop("pixels", np.zeros((1, 1, 3), "float32"))
         self.arrays = arrays  # of the optimiser
-        self.total = total
+        self.total = 0
         self.on_step = on_step
-        self._started = time.monotonic() - state["seconds"]
+        self._started: float = time.monotonic() - state["seconds"]
 
     @property
     def seconds(self) -> float:
@@ -168,35 +172,11 @@ class _Run:
 
 
 def _run_lbfgs(run: _Run, targets: Any, until: int) -> None:
-    """L-BFGS-B (Zhu, Byrd, Lu and Nocedal 1997), within the range of pixels."""
-    from scipy.optimize import minimize
-
+    """L-BFGS in rounds, each from the pixels alone."""
     while run.done < until:
-        shape = run.pixels.shape
         steps = min(ROUND - run.done % ROUND, until - run.done)
-        _value, _terms, gradient = run.evaluate(run.pixels, targets)
-        scale = FIRST_STEP / max(float(np.abs(gradient).max()), 1e-30)
-        last: dict[str, Any] = {}
-
-        def call(x: Array, scale: float = scale, last: dict[str, Any] = last) -> Any:
-            value, terms, gradient = run.evaluate(x.reshape(shape).astype("float32"), targets)
-            last.update(value=value, terms=terms)
-            return value * scale, gradient.ravel().astype("float64") * scale
-
-        def count(x: Array, last: dict[str, Any] = last) -> None:
-            run.end_step(last["value"], last["terms"], x.reshape(shape))
-
         before = run.done
-        found = minimize(
-            call,
-            run.pixels.ravel().astype("float64"),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=[(0, 255)] * run.pixels.size,
-            callback=count,
-            options={"maxiter": steps, "maxcor": MEMORY, "ftol": 0, "gtol": 0, "maxfun": 10**6},
-        )
-        run.pixels = found.x.reshape(shape).astype("float32")
+        _run_round(run, targets, steps)
         if run.done - before < steps:  # no way down any more: within the rounding of float32
             value, terms, _gradient = run.evaluate(run.pixels, targets)
             while run.done < until:
@@ -204,10 +184,39 @@ def _run_lbfgs(run: _Run, targets: Any, until: int) -> None:
         run.save(force=run.done >= until)
 
 
+def _run_round(run: _Run, targets: Any, steps: int) -> None:
+    """L-BFGS-B (Zhu, Byrd, Lu and Nocedal 1997), within the range of pixels."""
+    from scipy.optimize import Bounds, minimize
+
+    shape = run.pixels.shape
+    _value, _terms, gradient = run.evaluate(run.pixels, targets)
+    scale = FIRST_STEP / max(float(np.abs(gradient).max()), 1e-30)
+    last: dict[str, Any] = {}
+
+    def call(x: Array) -> Any:
+        value, terms, gradient = run.evaluate(x.reshape(shape).astype("float32"), targets)
+        last.update(value=value, terms=terms)
+        return value * scale, gradient.ravel().astype("float64") * scale
+
+    def count(x: Array) -> None:
+        run.end_step(last["value"], last["terms"], x.reshape(shape))
+
+    found = minimize(
+        call,
+        run.pixels.ravel().astype("float64"),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=Bounds(0, 255),
+        callback=count,
+        options={"maxiter": steps, "maxcor": MEMORY, "ftol": 0, "gtol": 0, "maxfun": 10**6},
+    )
+    run.pixels = found.x.reshape(shape).astype("float32")
+
+
 def _run_adam(run: _Run, targets: Any, until: int) -> None:
     """Keras's Adam on the pixels, which are kept within their range."""
     variable = keras.Variable(run.pixels, name="pixels")
-    optimizer = keras.optimizers.Adam(run.loss.config.learning_rate, beta_1=0.9, epsilon=1e-8)
+    optimizer = keras.optimizers.Adam(run.config.learning_rate, beta_1=0.9, epsilon=1e-8)
     optimizer.build([variable])
     for n, state in enumerate(optimizer.variables):
         if (kept := run.arrays.get(f"adam_{n}")) is not None and kept.shape == state.shape:
@@ -232,4 +241,4 @@ OPTIMIZERS: dict[str, Callable[[_Run, Any, int], None]] = {"lbfgs": _run_lbfgs, 
 def fit_style(style: Array, size: tuple[int, int], scale: float) -> Array:
     """A style with a longer side of `scale` times the picture's; never enlarged."""
     longest = max(MIN_SIDE, round(max(size) * scale))
-    return np.clip(resize(style, fit_size(*style.shape[:2], longest)), 0, 255)
+    return clip(resize(style, fit_size(style.shape, longest)))
