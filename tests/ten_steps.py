@@ -104,17 +104,17 @@ def question_answering(chance: np.random.Generator) -> Trial:
 
 
 def paint(backbone: str, layers: list[str], chance: np.random.Generator) -> Trial:
-    """Pixels as weights (the one vector of an embedding), seen through a backbone."""
+    """Pixels as the weights of a dense layer, seen through a backbone."""
     network = cut(build_backbone(backbone, weights=None), layers)
-    one = keras.Input((), dtype="int32")
+    one = keras.Input((1,))
     scale = 1.0 if backbone == "mobilenet" else 100.0
-    canvas = keras.layers.Embedding(1, 32 * 32 * 3, embeddings_initializer="normal")(one)
+    canvas = keras.layers.Dense(32 * 32 * 3, use_bias=False)(one)
     features = network(keras.layers.Rescaling(scale)(keras.layers.Reshape((32, 32, 3))(canvas)))
     means = [keras.layers.GlobalAveragePooling2D()(features[name]) for name in layers]
     model = keras.Model(one, keras.layers.Concatenate()(means) if len(means) > 1 else means[0])
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss="mse")
     target = chance.uniform(size=(1, model.output.shape[-1])).astype("float32")
-    return Trial(model, np.zeros(160, "int32"), np.repeat(target, 160, axis=0))
+    return Trial(model, np.ones((160, 1), "float32"), np.repeat(target, 160, axis=0))
 
 
 def deep_dream(chance: np.random.Generator) -> Trial:

@@ -48,20 +48,24 @@ def loss() -> StyleLoss:
     return StyleLoss(StyleTransferConfig(**SMALL), None)
 
 
+def gram(features: Any, mask: Any = None) -> Any:
+    tensors = [None if one is None else ops.convert_to_tensor(one) for one in (features, mask)]
+    return ops.convert_to_numpy(gram_matrix(*tensors))
+
+
 def test_gram_matrices_are_those_of_the_paper() -> None:
     features = np.random.default_rng(0).normal(size=(1, 5, 7, 3)).astype("float32")
     flat = features.reshape(35, 3)
-    found = ops.convert_to_numpy(gram_matrix(features, None))
     expected = [[(flat[:, i] * flat[:, j]).sum() / (35 * 3) for j in range(3)] for i in range(3)]
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    np.testing.assert_allclose(gram(features), expected, rtol=1e-4)
     # Normalised by size: the same texture twice as wide has the same matrix.
     twice = np.concatenate([features, features], axis=2)
-    np.testing.assert_allclose(ops.convert_to_numpy(gram_matrix(twice, None)), found, rtol=1e-4)
+    np.testing.assert_allclose(gram(twice), expected, rtol=1e-4)
     # A mask of the left half looks at the left half alone.
     mask = np.zeros((1, 5, 14, 1), "float32")
     mask[:, :, :7] = 1
     other = np.concatenate([features, features * 9], axis=2)
-    np.testing.assert_allclose(ops.convert_to_numpy(gram_matrix(other, mask)), found, rtol=1e-4)
+    np.testing.assert_allclose(gram(other, mask), expected, rtol=1e-4)
 
 
 def test_errors_are_relative_and_variation_is_of_neighbours() -> None:
