@@ -147,9 +147,13 @@ def time_steps(repeats: int) -> None:
         time_best(lambda: chapter(pixels, given), repeats),
         3 * work,
     )
-    print(f"\nVGG-16, {SIDE} x {SIDE}, {keras.backend.backend()}; one convolution: {rate:.0f} GFLOP/s")
+    print(
+        f"\nVGG-16, {SIDE} x {SIDE}, {keras.backend.backend()}; one convolution: {rate:.0f} GFLOP/s"
+    )
     print(f"(peak memory after the first row: {peak:.1f} GiB)\n")
-    print("| step | processor s | GFLOP/s | of the convolution's rate |\n| --- | ---: | ---: | ---: |")
+    print(
+        "| step | processor s | GFLOP/s | of the convolution's rate |\n| --- | ---: | ---: | ---: |"
+    )
     for name, (seconds, gflop) in ways.items():
         speed = gflop / seconds
         print(f"| {name} | {seconds:.2f} | {speed:.0f} | {speed / rate:.0%} |", flush=True)

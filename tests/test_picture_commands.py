@@ -48,8 +48,10 @@ def test_the_six_stages_without_network_or_mirror(model: str, regrow: Regrow) ->
     again = json.loads(regrow(*command, "--no-prefect", "--json").stdout)
     assert all(stage["cached"] for stage in again["stages"])
 
-    refused = regrow("predict", model, summary["report"], "--scope", summary["registered_name"])
+    scope = summary["registered_name"].partition(".")[2]
+    refused = regrow("predict", model, summary["report"], "--scope", scope)
     assert refused.returncode == 2
+    assert ("regrow dream" if model == "deep-dream" else "regrow stylize") in refused.stderr
 
 
 @pytest.mark.slow

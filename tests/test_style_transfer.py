@@ -107,9 +107,7 @@ def test_a_mask_keeps_a_style_to_its_region(loss: StyleLoss) -> None:
     left[:, :48] = 1
     found = transfer(loss, content, [small_style(3)], [left])
     plain = transfer(loss, content, [small_style(3)])
-    moved = [
-        np.abs(one.pixels.astype(float) - content).mean(axis=(0, 2)) for one in (found, plain)
-    ]
+    moved = [np.abs(one.pixels.astype(float) - content).mean(axis=(0, 2)) for one in (found, plain)]
     # Far from the edge of the mask, where the network's view does not reach over it.
     assert moved[0][72:].mean() < moved[1][72:].mean() * 0.8
 
