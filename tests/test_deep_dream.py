@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,9 @@ def test_zoom_goes_on_at_the_frames_that_are_there(tmp_path: Path) -> None:
     with Image.open(save_animation(frames, tmp_path / "zoom.gif")) as moving:
         assert moving.n_frames == 3  # type: ignore[attr-defined]
         assert moving.size == (photo.shape[1], photo.shape[0])
+    if shutil.which("ffmpeg"):
+        film = save_animation(frames, tmp_path / "zoom.mp4").read_bytes()
+        assert film[4:8] == b"ftyp"
 
 
 def test_settings_that_contradict_each_other_are_refused() -> None:

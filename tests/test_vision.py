@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import h5py
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from keras import ops
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from PIL import Image
 
 from regrow.engine.errors import DataError, UserError
+from regrow.engine.expectations import check_frame
 from regrow.engine.inference import find_difference, load_model
 from regrow.vision.backbones import (
     BACKBONES,
@@ -39,6 +43,7 @@ from regrow.vision.checkpoints import Checkpoint, identify
 from regrow.vision.decoding import read_rgb
 from regrow.vision.gallery import open_gallery, save_gallery
 from regrow.vision.gradients import value_and_grad
+from regrow.vision.manifest import COLUMNS, EXPECTATIONS, MEASURES, find_weights, read_manifest
 
 NOTOP = "mobilenet/mobilenet_v1_0.25_224_notop.weights.h5"
 
@@ -310,3 +315,61 @@ def test_the_real_mobilenet_sees_what_it_was_trained_on(mirror: Path) -> None:
     vector = ops.convert_to_numpy(ops.mean(found["conv_pw_13_relu"], axis=(0, 1, 2)))
     assert vector.shape == (256,)
     assert 0 < np.mean(vector < 0.5) < 1, "few channels respond strongly to one picture"
+
+
+def run_clean(folder: Path, sources: dict[str, Path], **settings: Any) -> Path:
+    """The clean stage of deep-dream on files of one's own; returns its table."""
+    from regrow.engine.config import make_request, read_environment
+    from regrow.engine.pipeline import Pipeline
+    from regrow.models import get_spec
+
+    spec = get_spec("deep-dream")
+    request = make_request(spec, preset="untrained", overrides=settings, sources=sources)
+    pipeline = Pipeline(spec, request, read_environment({"REGROW_HOME": str(folder / "home")}))
+    download = pipeline.run_stage("download", {}, lambda *_: None)
+    clean = pipeline.run_stage("clean", {"download": download}, lambda *_: None)
+    return pipeline.entry(clean).file("table.parquet")
+
+
+def test_the_manifest_has_the_pictures_of_a_zip_with_their_files(tmp_path: Path) -> None:
+    draw("CMYK").save(tmp_path / "b.tif")
+    draw("P").save(tmp_path / "a.png")
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        for name in ("b.tif", "a.png"):
+            archive.write(tmp_path / name, f"holiday/{name}")
+        archive.writestr("holiday/notes.txt", "no picture")
+    table = run_clean(tmp_path, {"photo": tmp_path / "two.zip"})
+    frame = pd.read_parquet(table)
+    assert frame["name"].tolist() == ["photo-1", "photo-2"]
+    assert frame["mode"].tolist() == ["P", "CMYK"]
+    assert frame["width"].tolist() == [48, 48]
+    rows = read_manifest(table, "photo")
+    content = (tmp_path / "a.png").read_bytes()
+    assert rows[0].sha256 == hashlib.sha256(content).hexdigest()
+    assert rows[0].path.read_bytes() == content
+    np.testing.assert_array_equal(rows[0].read(), read_rgb(tmp_path / "a.png").pixels)
+    assert find_weights(table) is None
+    found = check_frame(frame, EXPECTATIONS, id_column="name")
+    assert all(check["success"] for check in found), found
+
+
+def test_a_file_that_is_no_picture_is_named_as_the_person_knows_it(tmp_path: Path) -> None:
+    path = tmp_path / "text.jpg"
+    path.write_text("no picture")
+    with pytest.raises(DataError, match="cannot be read") as raised:
+        run_clean(tmp_path, {"photo": path})
+    assert f"where:    {path}" in str(raised.value)
+
+
+def test_what_does_not_hold_of_a_manifest_is_found() -> None:
+    blank = ["style-1", "style", "p", "0" * 63, 9, "L", 1, 16, 40, 7.0, 0.0]
+    frame = pd.DataFrame([blank, blank], columns=[*COLUMNS, *MEASURES])
+    checks = check_frame(frame, EXPECTATIONS, id_column="name")
+    failed = {(one["type"], one["kwargs"].get("column")) for one in checks if not one["success"]}
+    assert failed == {
+        ("expect_column_values_to_be_unique", "name"),
+        ("expect_column_values_to_match_regex", "sha256"),
+        ("expect_column_values_to_be_between", "width"),
+        ("expect_column_values_to_be_between", "contrast"),
+        ("expect_column_distinct_values_to_contain_set", "role"),
+    }

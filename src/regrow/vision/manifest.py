@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COLUMNS = ("name", "role", "path", "sha256", "bytes", "mode", "frames", "width", "height")
 MEASURES = ("brightness", "contrast")
 WEIGHTS = "weights.h5"
-MAX_ZIPPED, MAX_BYTES = 100, 200_000_000
+MAX_ZIPPED, MAX_BYTES = 100, 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,13 @@ def _list_pictures(path: Path, origin: str) -> Iterator[tuple[str, bytes]]:
                 (one for one in archive.infolist() if one.filename.lower().endswith(PICTURES)),
                 key=lambda one: one.filename,
             )
-            if not 0 < len(members) <= MAX_ZIPPED or max(m.file_size for m in members) > MAX_BYTES:
+            size = sum(member.file_size for member in members)
+            if not 0 < len(members) <= MAX_ZIPPED or size > MAX_BYTES:
                 raise DataError(
                     "the zip cannot be taken as pictures",
                     where=origin,
-                    received=f"{len(members)} pictures",
-                    expected=f"1 to {MAX_ZIPPED} pictures of at most {MAX_BYTES:,} bytes each",
+                    received=f"{len(members)} pictures, {size:,} bytes",
+                    expected=f"1 to {MAX_ZIPPED} pictures, {MAX_BYTES:,} bytes in all at most",
                 )
             for member in members:
                 yield f"{origin}, {member.filename}", archive.read(member)
