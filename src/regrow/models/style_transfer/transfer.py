@@ -112,8 +112,8 @@ def begin(config: StyleTransferConfig, content: Array, styles: Sequence[Array]) 
     if config.start == "style":
         return clip(resize(styles[0], size))
     chance = np.random.default_rng(config.seed)
-    noise: Array = chance.normal(127.5, 255 * NOISE_STD, size=content.shape)
-    return clip(noise).astype("float32")
+    noise = np.asarray(chance.normal(127.5, 255 * NOISE_STD, size=content.shape), "float32")
+    return clip(noise)
 
 
 class _Run:
