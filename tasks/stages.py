@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from prefect import Task, task
+from prefect.artifacts import create_image_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Completed
@@ -14,7 +17,7 @@ from prefect.tasks import exponential_backoff
 from regrow.engine.config import RunRequest, read_environment
 from regrow.engine.errors import is_transient
 from regrow.engine.pipeline import STAGES, Pipeline, Stage, StageRef
-from regrow.engine.progress import report
+from regrow.engine.progress import ShowPicture, report, showing_to
 from regrow.models import get_spec
 
 
@@ -47,6 +50,24 @@ def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     return False
 
 
+def leave_preview(model: str) -> ShowPicture:
+    """Leaves each preview as an image artifact, the next version of the one before.
+
+    The picture is in the address itself, as the server shows no files of this machine.
+    """
+
+    def leave(what: str, picture: Path) -> None:
+        kind = {".png": "png", ".webp": "webp"}.get(picture.suffix.lower(), "jpeg")
+        content = base64.b64encode(picture.read_bytes()).decode()
+        create_image_artifact(
+            image_url=f"data:image/{kind};base64,{content}",
+            key=f"{model}-preview",
+            description=what,
+        )
+
+    return leave
+
+
 def _stage_task(stage: Stage) -> Task[..., Any]:
     policy = POLICIES[stage]
 
@@ -67,7 +88,8 @@ def _stage_task(stage: Stage) -> Task[..., Any]:
     )
     def run(request: RunRequest, inputs: dict[Stage, StageRef]) -> State[StageRef] | StageRef:
         pipeline = Pipeline(get_spec(request.model), request, read_environment())
-        ref = pipeline.run_stage(stage, inputs, report)
+        with showing_to(leave_preview(request.model)):
+            ref = pipeline.run_stage(stage, inputs, report)
         if ref.cached:
             message = f"unchanged: {ref.fingerprint[:12]}"
             return Completed(name="Cached", message=message, data=ref)

@@ -30,6 +30,7 @@ from regrow.models.question_answering.book import build_book
 from regrow.models.question_answering.end_to_end_memory import EndToEndMemory
 from regrow.models.question_answering.query_reduction import QueryReduction
 from regrow.models.stacked_autoencoder.network import Coder
+from regrow.vision.backbones import build_backbone, cut
 
 STEPS = 10
 BATCH = 16
@@ -102,12 +103,36 @@ def question_answering(chance: np.random.Generator) -> Trial:
     return Trial(model, x, {name: chance.integers(0, 6, size=160) for name in outputs})
 
 
+def paint(backbone: str, layers: list[str], chance: np.random.Generator) -> Trial:
+    """Pixels as the weights of a dense layer, seen through a backbone."""
+    network = cut(build_backbone(backbone, weights=None), layers)
+    one = keras.Input((1,))
+    scale = 1.0 if backbone == "mobilenet" else 100.0
+    canvas = keras.layers.Dense(32 * 32 * 3, use_bias=False)(one)
+    features = network(keras.layers.Rescaling(scale)(keras.layers.Reshape((32, 32, 3))(canvas)))
+    means = [keras.layers.GlobalAveragePooling2D()(features[name]) for name in layers]
+    model = keras.Model(one, keras.layers.Concatenate()(means) if len(means) > 1 else means[0])
+    model.compile(optimizer=keras.optimizers.Adam(0.01), loss="mse")
+    target = chance.uniform(size=(1, model.output.shape[-1])).astype("float32")
+    return Trial(model, np.ones((160, 1), "float32"), np.repeat(target, 160, axis=0))
+
+
+def deep_dream(chance: np.random.Generator) -> Trial:
+    return paint("mobilenet", ["conv_pw_5_relu"], chance)
+
+
+def style_transfer(chance: np.random.Generator) -> Trial:
+    return paint("vgg16", ["block1_conv1", "block2_conv1"], chance)
+
+
 TRIALS: dict[str, Callable[[np.random.Generator], Trial]] = {
     "air-quality": air_quality,
     "image-similarity": image_similarity,
     "digit-localisation": digit_localisation,
     "stacked-autoencoder": stacked_autoencoder,
     "question-answering": question_answering,
+    "deep-dream": deep_dream,
+    "style-transfer": style_transfer,
 }
 
 

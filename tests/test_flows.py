@@ -147,3 +147,16 @@ def test_a_source_that_is_down_is_tried_again_by_the_task(
     _flow_run, task_runs = find_runs(state)
     assert task_runs[0].run_count == 2
     assert state.result()["publish"].model == "air-quality"
+
+
+def test_previews_of_a_dream_are_image_artifacts() -> None:
+    from flows.deep_dream import deep_dream
+    from regrow.models.deep_dream.spec import DeepDreamConfig
+
+    config = DeepDreamConfig(weights="random", size=64, steps=2, octaves=1, preview_every=1)
+    state: Any = deep_dream(preset="untrained", config=config, return_state=True)
+    assert state.is_completed()
+    preview = read_artifact("deep-dream-preview")
+    assert preview.type == "image"
+    assert preview.data.startswith("data:image/jpeg;base64,")
+    assert preview.description == "photo-1, step 2 of 2"

@@ -8,8 +8,10 @@ import typer
 
 from regrow.cli import act
 from regrow.cli.ask import ASK_EXAMPLES, ask
+from regrow.cli.dream import DREAM_EXAMPLES, dream
 from regrow.cli.options import Json, Model, Sample, Scope, build_request
 from regrow.cli.output import console, print_json, print_table
+from regrow.cli.stylize import STYLIZE_EXAMPLES, stylize
 from regrow.engine.config import (
     decisions_path,
     effective_preset,
@@ -34,6 +36,8 @@ app = typer.Typer(
 )
 act.register(app)
 app.command("ask", epilog=ASK_EXAMPLES)(ask)
+app.command("dream", epilog=DREAM_EXAMPLES)(dream)
+app.command("stylize", epilog=STYLIZE_EXAMPLES)(stylize)
 
 
 @app.command(

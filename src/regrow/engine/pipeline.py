@@ -93,10 +93,16 @@ class Pipeline:
             seconds=round(time.monotonic() - started, 3),
         )
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that this request reads."""
+        config = self.spec.config.model_validate(self.request.config)
+        return self.spec.needs(config, self.spec.sources)
+
     def data_version(self) -> str:
         """A short name of the data that this run asks for, known before anything is downloaded."""
         sample = self.request.data == "sample"
-        versions = [self._source_version(name, sample) for name in self.spec.sources]
+        versions = [self._source_version(name, sample) for name in self.sources]
         return ("sample-" if sample else "") + "-".join(version[:8] for version in versions)
 
     def entry(self, ref: StageRef) -> Entry:
@@ -127,7 +133,7 @@ class Pipeline:
         files = []
         inputs: dict[str, str] = {name: digests[name] for name in STAGES[stage]}
         if stage == "download":
-            inputs = {name: self._source_version(name, sample) for name in self.spec.sources}
+            inputs = {name: self._source_version(name, sample) for name in self.sources}
             inputs |= {} if sample else self._find_optional()
         elif stage == "publish":
             roots.append(self.spec.gate.score.partition(":")[0])
@@ -147,6 +153,11 @@ class Pipeline:
     def _may_fall_back(self) -> bool:
         return self.request.data == "real-or-sample" and not self.request.sources
 
+    def _have_sample(self) -> bool:
+        """Whether a sample can stand in; what an installed package brings has none."""
+        declared = sources.load_sources(self.settings.data_dir / "sources.toml")
+        return any(declared[name].sample for name in self.sources)
+
     def _source_version(self, name: str, sample: bool) -> str:
         declared = sources.load_sources(self.settings.data_dir / "sources.toml")
         return sources.source_version(
@@ -162,7 +173,7 @@ class Pipeline:
         downloads, mirror = self.settings.home / "downloads", self.settings.mirror
         return {
             f"{name} at hand": str(sources.is_at_hand(declared[name], downloads, mirror))
-            for name in self.spec.sources
+            for name in self.sources
             if declared[name].optional
         }
 
@@ -172,7 +183,7 @@ class Pipeline:
         try:
             return self._fetch(progress, sample=False)
         except SourceError:
-            if not self._may_fall_back:
+            if not (self._may_fall_back and self._have_sample()):
                 raise
             return self._fetch(progress, sample=True)
 
@@ -194,7 +205,7 @@ class Pipeline:
                     # With the sample to fall back to, nobody waits for a network that is not there.
                     retries=sources.Retries(attempts=1 if self._may_fall_back else 4),
                 )
-                for name in self.spec.sources
+                for name in self.sources
             ]
             kinds = {fact["kind"] for fact in facts}
             kind = "sample" if "sample" in kinds else "local" if "local" in kinds else "real"

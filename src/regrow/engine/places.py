@@ -55,7 +55,7 @@ class Obtained:
 def list_places(source: Source, mirror: str | None) -> Iterator[Place]:
     """The places to ask: a package, the mirror, if there is one, and then each URL."""
     remote = source.remote
-    expected = Expected(remote.sha256, remote.bytes)
+    expected = Expected(remote.digest, remote.bytes)
     if remote.bundled:
         package, _, path = remote.bundled.partition("/")
         found = importlib.util.find_spec(package)  # finds a package without importing it
@@ -77,7 +77,7 @@ def list_places(source: Source, mirror: str | None) -> Iterator[Place]:
 def is_at_hand(source: Source, downloads: Path, mirror: str | None) -> bool:
     """Whether the cache or a folder has the source's file; what is in it is not looked at."""
     places = list(list_places(source, mirror))
-    wanted = [Expected(source.remote.sha256, source.remote.bytes), *(p.expected for p in places)]
+    wanted = [Expected(source.remote.digest, source.remote.bytes), *(p.expected for p in places)]
     return any(_cache_path(downloads, expected).exists() for expected in wanted) or any(
         place.folder is not None and Path(place.address).is_file() for place in places
     )
@@ -97,9 +97,11 @@ def obtain(
     """
     places = list(list_places(source, mirror))
     failures: list[tuple[str, PlaceError]] = []
+    if source.remote.sha256 is None:
+        raise _no_place(source, mirror, failures)
     try:
-        with exclusive(downloads / f".lock-{source.remote.sha256}"):
-            wanted = [Expected(source.remote.sha256, source.remote.bytes)]
+        with exclusive(downloads / f".lock-{source.remote.digest}"):
+            wanted = [Expected(source.remote.digest, source.remote.bytes)]
             wanted += [place.expected for place in places]
             for expected in dict.fromkeys(wanted):
                 cached = _cache_path(downloads, expected)
@@ -132,7 +134,7 @@ def _fetch(
     source: Source, place: Place, downloads: Path, progress: Progress, retries: Retries
 ) -> Obtained:
     # One partial file for each place: two places may serve different bytes.
-    stem = f".tmp-{source.remote.sha256[:16]}-"
+    stem = f".tmp-{source.remote.digest[:16]}-"
     name = hashlib.sha256(place.address.encode()).hexdigest()[:8]
     part = downloads / f"{stem}{name}.part"
     report = partial(progress, f"downloading {source.remote.name}")
@@ -205,6 +207,8 @@ def _no_place(
     remedies.append(
         f"--source {source.name}=PATH: use a local file, {source.file} or an archive that holds it"
     )
+    if source.remedy:
+        remedies.append(source.remedy)
     if "changed" in kinds:
         remedies.append(
             "if the other file is right, put its sha256 and size into data/sources.toml"
@@ -212,8 +216,11 @@ def _no_place(
     return SourceError(
         f"no place gave {remote.name} of the source {source.name}{verdict}",
         received="\n".join(f"{address}: {error.reason}" for address, error in failures)
-        or "there is no place to ask: no URL is declared and REGROW_MIRROR is not set",
-        expected=str(Expected(remote.sha256, remote.bytes)),
+        or "there is no place to ask: no URL is declared"
+        + ("" if mirror else " and REGROW_MIRROR is not set"),
+        expected=str(Expected(remote.sha256, remote.bytes))
+        if remote.sha256
+        else f"a file of your own: nobody has published a sha256 of {remote.name} to check one by",
         remedies=remedies,
         transient=any(error.transient for _, error in failures),
     )

@@ -48,7 +48,7 @@ def plot_curves(
             for name, runs in curves.items():
                 _add_band(axes, runs, name == f"val_{quantity}", theme)
             axes.set_title(group, loc="left")
-            axes.set_xlabel("epoch")
+            axes.set_xlabel(find_unit(history))
             _scale_values(axes, [c for runs in curves.values() for c in runs])
             _label_lines(axes)
         for row in range(rows):
@@ -57,6 +57,11 @@ def plot_curves(
             axes.set_visible(False)
 
     return draw(out, paint, height_in=3.3 if rows == 1 else 2.6 * rows)
+
+
+def find_unit(history: Sequence[Mapping[str, Any]]) -> str:
+    """What the points of the curves are: epochs, or what the runs name in "per"."""
+    return str(next((run["per"] for run in history if "per" in run), "epoch"))
 
 
 def group_curves(

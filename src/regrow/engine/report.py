@@ -157,7 +157,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]]) -> list[Picture]:
     with tempfile.TemporaryDirectory(prefix="regrow-report-") as folder:
         for n, quantity in enumerate(quantities):
             path = plots.plot_curves(history, Path(folder) / f"{n}.png", quantity=quantity)
-            title = f"{present.humanise(quantity).capitalize()} per epoch"
+            title = f"{present.humanise(quantity).capitalize()} per {plots.find_unit(history)}"
             pictures.append(_load_picture(path, title, describe_curves(history, quantity)))
     return pictures
 
@@ -167,14 +167,15 @@ def describe_curves(history: Sequence[Mapping[str, Any]], quantity: str) -> str:
     groups = plots.group_curves(history, quantity)
     lengths = [len(run) for curves in groups.values() for runs in curves.values() for run in runs]
     counts = {len(runs) for curves in groups.values() for runs in curves.values()}
+    unit = f"{plots.find_unit(history)}s"
     epochs = f"{min(lengths)} to {max(lengths)}" if min(lengths) < max(lengths) else str(lengths[0])
     if max(counts) == 1:
-        return f"One run of {epochs} epochs." if len(groups) == 1 else f"Runs of {epochs} epochs."
+        return f"One run of {epochs} {unit}." if len(groups) == 1 else f"Runs of {epochs} {unit}."
     per_group = str(counts.pop()) if len(counts) == 1 else f"Up to {max(counts)}"
     each = " in each panel" if len(groups) > 1 else ""
     stopped = " A run that stopped early keeps its last value." if "to" in epochs else ""
     return (
-        f"{per_group} runs{each}, of {epochs} epochs: the line is their median, "
+        f"{per_group} runs{each}, of {epochs} {unit}: the line is their median, "
         f"the band goes from the smallest to the largest.{stopped}"
     )
 

@@ -60,18 +60,26 @@ class Plain(_Declared):
         bundled: its path in an installed package, such as "sklearn/datasets/data/digits.csv.gz".
         mirror: its path below a mirror.
         urls: where it is upstream, asked in this order.
+        sha256: None where nobody has published it: then only a file of the user's own is taken.
     """
 
     name: str
     bundled: RelativePath | None = None
     mirror: RelativePath | MirrorCopy | None = None
     urls: tuple[Url, ...] = ()
-    sha256: Sha256
+    sha256: Sha256 | None = None
     bytes: Size | None = None
+
+    @property
+    def digest(self) -> str:
+        """Its SHA-256; empty where none is declared."""
+        return self.sha256 or ""
 
     @model_validator(mode="after")
     def _check_places(self) -> Self:
-        if not self.urls and self.mirror is None and self.bundled is None:
+        if self.sha256 is None and (self.urls or self.mirror or self.bundled):
+            raise ValueError("what has no sha256 cannot be checked, so it must name no place")
+        if self.sha256 and not self.urls and self.mirror is None and self.bundled is None:
             raise ValueError("needs urls, a mirror or a package that it comes with")
         return self
 
@@ -93,6 +101,7 @@ class Source(_Declared):
     citation: str
     sample: RelativePath | None = None
     optional: str | None = None
+    remedy: str | None = None
     file: RelativePath
     archive: Archive | None = None
     plain: Plain | None = None

@@ -86,6 +86,10 @@ def _everything(_config: ModelConfig) -> str:
     return ""
 
 
+def _every_source(_config: ModelConfig, sources: tuple[str, ...]) -> tuple[str, ...]:
+    return sources
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """Everything the engine needs to know of a model. `docs/architecture.md` says how to add one.
@@ -96,6 +100,8 @@ class ModelSpec:
         config: the settings' class.
         presets: named settings that differ from the class's defaults.
         sources: names in data/sources.toml.
+        needs: which of the sources a configuration reads, called as `needs(config, sources)`; the
+            others are not fetched. By default all are.
         stages: how the model does "clean", "validate", "train" and "evaluate".
         gate: how a challenger is judged.
         predict: dotted path of `predict(model, paths) -> pandas.DataFrame`.
@@ -112,6 +118,7 @@ class ModelSpec:
     stages: Mapping[str, StageSpec]
     gate: Gate
     predict: str
+    needs: Callable[[Any, tuple[str, ...]], tuple[str, ...]] = _every_source
     scope: Callable[[ModelConfig], str] = _everything
     id_column: str | None = None
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

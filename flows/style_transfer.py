@@ -1,0 +1,32 @@
+"""Pipeline style-transfer: the content of one picture in the style of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from prefect import flow
+
+from flows.pipeline import explain_failure, name_run, request_of, run_pipeline
+from regrow.engine.config import DataChoice
+from regrow.engine.pipeline import Stage, StageRef
+from regrow.models.style_transfer.spec import SPEC, StyleTransferConfig
+
+
+@flow(name=SPEC.name, description=SPEC.title, flow_run_name=name_run, on_failure=[explain_failure])
+def style_transfer(
+    preset: Literal["best", "book", "quick", "untrained"] = "best",
+    config: StyleTransferConfig | None = None,
+    data: DataChoice = "real",
+    sources: dict[str, Path] | None = None,
+) -> dict[Stage, StageRef]:
+    """Downloads, cleans, validates, trains, evaluates and publishes the style-transfer model.
+
+    Args:
+        preset: a named set of settings; `config`, where given, is used in its place.
+        config: every setting.
+        data: the photos come with scikit-learn, the weights from a mirror or a file of your own.
+        sources: a local file to use for a source, by the source's name.
+    """
+    parameters = {"preset": preset, "config": config, "data": data, "sources": sources}
+    return run_pipeline(request_of(SPEC.name, parameters))

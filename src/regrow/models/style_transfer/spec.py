@@ -1,0 +1,127 @@
+"""What style-transfer is: its settings with their reasons, and its specification."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from regrow.engine.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.vision.choices import BackboneName, Pooling, Weights, weights_source
+
+PACKAGE = "regrow.models.style_transfer"
+# Gatys, Ecker and Bethge's layers for VGG, and for MobileNet layers of the same depths.
+VGG_STYLE = {f"block{n}_conv1": 1.0 for n in range(1, 6)}
+MOBILENET_STYLE = {"conv1_relu": 1.0, **{f"conv_pw_{n}_relu": 1.0 for n in (1, 3, 5, 9)}}
+USUAL_STYLE = {"mobilenet": MOBILENET_STYLE, "vgg16": VGG_STYLE, "vgg19": VGG_STYLE}
+USUAL_CONTENT = {"mobilenet": "conv_pw_5_relu", "vgg16": "block4_conv2", "vgg19": "block4_conv2"}
+
+
+class StyleTransferConfig(ModelConfig):
+    """The settings of style-transfer."""
+
+    backbone: BackboneName = Field("mobilenet", description="mobilenet, vgg16 or vgg19")
+    weights: Weights = Field("imagenet", description="imagenet, or random: seeded, untrained")
+    pooling: Pooling = Field("max", description="VGG's poolings: max or average")
+    content_layer: str = Field("", description="whose features stay; none: the usual one")
+    style_layers: dict[str, float] = Field(
+        {}, description="whose Gram matrices are taken over, with weights; none: the usual ones"
+    )
+    # Content and style are relative errors: 1 is as wrong as a picture of nothing.
+    content_weight: float = Field(1.0, ge=0, description="of the content's relative error")
+    style_weight: float = Field(100.0, ge=0, description="of the styles' relative error")
+    variation_weight: float = Field(0.1, ge=0, description="of the total variation")
+    style_mix: list[float] = Field([], description="shares of several styles, in their order")
+    style_scale: float = Field(1.0, gt=0, le=8, description="the style's size to the content's")
+    optimizer: Literal["lbfgs", "adam"] = Field("lbfgs", description="lbfgs or adam")
+    learning_rate: float = Field(4.0, gt=0, le=255, description="of Adam, in grey levels")
+    size: int = Field(448, ge=32, le=4096, description="the longer side, in pixels, at most")
+    scales: int = Field(3, ge=1, le=8, description="sizes from coarse to fine, each twice the last")
+    steps: int = Field(60, ge=1, le=10_000, description="at each scale")
+    start: Literal["content", "style", "noise"] = Field("content", description="where it begins")
+    keep_colour: bool = Field(False, description="the style's strokes in the content's colours")
+    preview_every: int = Field(30, ge=0, le=10_000, description="steps between previews; 0: none")
+    seed: int = Field(0, ge=0, lt=2**31, description="of noise and of random weights")
+
+    @property
+    def chosen_content(self) -> str:
+        """The layer whose features stay."""
+        return self.content_layer or USUAL_CONTENT[self.backbone]
+
+    @property
+    def chosen_styles(self) -> dict[str, float]:
+        """The layers of the style, with weights that sum to 1."""
+        layers = self.style_layers or USUAL_STYLE[self.backbone]
+        total = sum(layers.values())
+        return {name: weight / total for name, weight in layers.items() if weight}
+
+    @model_validator(mode="after")
+    def _check(self) -> StyleTransferConfig:
+        weights = [*self.style_layers.values(), *self.style_mix]
+        if any(weight < 0 for weight in weights):
+            raise ValueError("weights of layers and styles are not negative")
+        for what, given in (
+            ("style_layers", self.style_layers.values()),
+            ("style_mix", self.style_mix),
+        ):
+            if given and not any(given):
+                raise ValueError(f"{what} needs a weight that is not 0")
+        if not self.content_weight + self.style_weight:
+            raise ValueError("content_weight and style_weight are both 0: there is nothing to do")
+        return self
+
+
+def choose_sources(config: StyleTransferConfig, sources: tuple[str, ...]) -> tuple[str, ...]:
+    """Photo and style, and the backbone's weights unless they are random."""
+    wanted = {"photo", "style"}
+    wanted |= {weights_source(config.backbone)} if config.weights == "imagenet" else set()
+    return tuple(source for source in sources if source in wanted)
+
+
+def name_scope(config: Any) -> str:
+    """Pictures compete under the same backbone."""
+    return f"{config.backbone}-random" if config.weights == "random" else str(config.backbone)
+
+
+CLEAN = ("backbone", "weights")
+
+SPEC = ModelSpec(
+    name="style-transfer",
+    title="the content of one picture in the style of others",
+    description=(
+        "Pixels are optimised until a trained network sees in them the features of a photo and the "
+        "Gram matrices of a style (Gatys, Ecker and Bethge 2016)."
+    ),
+    config=StyleTransferConfig,
+    sources=("photo", "style", "mobilenet-imagenet", "vgg16-imagenet", "vgg19-imagenet"),
+    needs=choose_sources,
+    stages={
+        "clean": StageSpec(f"{PACKAGE}.data:clean", CLEAN),
+        "validate": StageSpec(f"{PACKAGE}.data:EXPECTATIONS"),
+        "train": StageSpec(f"{PACKAGE}.network:train", tuple(StyleTransferConfig.model_fields)),
+        "evaluate": StageSpec(
+            f"{PACKAGE}.evaluate:evaluate", tuple(StyleTransferConfig.model_fields)
+        ),
+    },
+    # On the loss that was reached, never on taste; rounding to bytes moves it by less.
+    gate=Gate(score=f"{PACKAGE}.score:score", metric="loss", direction="minimize", margin=0.001),
+    predict=f"{PACKAGE}.predict:predict",
+    scope=name_scope,
+    id_column="name",
+    presets={
+        "best": {},
+        # The chapter's weights and number of steps; README.md says what they lack.
+        "book": {
+            "backbone": "vgg16",
+            "content_weight": 0.1,
+            "style_weight": 5.0,
+            "variation_weight": 0.01,
+            "size": 400,
+            "scales": 1,
+            "steps": 5,
+        },
+        "quick": {"size": 192, "scales": 2, "steps": 15},
+        # Runs with no network and no mirror: a style as an untrained network sees it.
+        "untrained": {"weights": "random", "size": 192, "scales": 2, "steps": 15},
+    },
+)

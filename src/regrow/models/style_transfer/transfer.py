@@ -1,0 +1,244 @@
+"""Pixels optimised from coarse to fine, by L-BFGS or Adam, and going on after a kill."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from regrow.engine.errors import TrainingDiverged
+from regrow.models.style_transfer.losses import StyleLoss
+from regrow.vision.canvas import clip, fit_size, keep_colour, resize, to_bytes
+from regrow.vision.checkpoints import Checkpoint, identify
+from regrow.vision.decoding import MIN_SIDE, Array
+
+if TYPE_CHECKING:
+    from regrow.models.style_transfer.spec import StyleTransferConfig
+
+OnStep = Callable[[int, int, Array], None]
+# L-BFGS begins anew after so many steps, at a checkpoint: so a killed run and a whole one are the
+# same. It costs little, as its memory is ten steps.
+ROUND = 30
+MEMORY = 10
+# The first step of L-BFGS moves the pixel that matters most by so many grey levels.
+FIRST_STEP = 10.0
+NOISE_STD = 0.06
+
+
+@dataclass
+class Transfer:
+    """A picture that was made.
+
+    Attributes:
+        pixels: (height, width, 3), uint8.
+        curves: by term, a value for each step; "loss" is their weighted sum.
+        seconds: of work, also that of a process that was killed.
+        resumed_from: the step at which this process took over.
+    """
+
+    pixels: Array
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    seconds: float = 0.0
+    resumed_from: int = 0
+
+
+def transfer(
+    loss: StyleLoss,
+    content: Array,
+    styles: Sequence[Array],
+    masks: Sequence[Array | None] = (),
+    *,
+    plan: StyleTransferConfig | None = None,
+    checkpoint: Path | None = None,
+    checkpoint_every_s: float = 2.0,
+    on_step: OnStep | None = None,
+) -> Transfer:
+    """Makes a picture with the content of one and the style of others.
+
+    Args:
+        loss: of a configuration.
+        content: (height, width, 3), uint8.
+        styles: the same way, each of its own size.
+        masks: see `StyleLoss.aim`.
+        plan: how to optimise; by default as the loss's configuration says.
+        checkpoint: a file that outlives a kill; the same call takes it up and ends alike.
+        checkpoint_every_s: seconds between two of them.
+        on_step: called as `on_step(done, total, pixels)`.
+
+    Raises:
+        TrainingDiverged: the loss is not finite.
+    """
+    config = plan or loss.config
+    sizes = list_scales(fit_size(content.shape, config.size), config.scales)
+    identity = identify(config.model_dump(), content, *styles, *(m for m in masks if m is not None))
+    saved = Checkpoint(checkpoint, identity, every_s=checkpoint_every_s)
+    state, found = saved.load() or ({"done": 0, "curves": {}, "seconds": 0.0}, {})
+    run = _Run(loss, config, saved, state, found, on_step)
+    run.total = len(sizes) * config.steps
+    for scale, size in enumerate(sizes):
+        if run.done >= (scale + 1) * config.steps:
+            continue
+        at_scale = clip(resize(content, size))
+        small = [fit_style(style, size, config.style_scale) for style in styles]
+        if run.done == scale * config.steps:
+            run.pixels = (
+                begin(config, at_scale, small) if scale == 0 else clip(resize(run.pixels, size))
+            )
+        targets = loss.aim(at_scale, small, masks)
+        OPTIMIZERS[config.optimizer](run, targets, (scale + 1) * config.steps)
+    pixels = to_bytes(run.pixels)
+    if config.keep_colour:
+        pixels = keep_colour(pixels, to_bytes(resize(content, sizes[-1])))
+    return Transfer(pixels, run.curves, run.seconds, state["done"])
+
+
+def list_scales(size: tuple[int, int], scales: int) -> list[tuple[int, int]]:
+    """Sizes from coarse to fine, each about twice the one before; none below 32 pixels a side."""
+    height, width = size
+    sizes = [(round(height / 2**n), round(width / 2**n)) for n in range(scales)]
+    return [size for size in sizes if min(size) >= MIN_SIDE][::-1] or [(height, width)]
+
+
+def begin(config: StyleTransferConfig, content: Array, styles: Sequence[Array]) -> Array:
+    """The picture that the optimisation starts from, (height, width, 3), float32 from 0 to 255."""
+    size = content.shape[:2]
+    if config.start == "content":
+        return content
+    if config.start == "style":
+        return clip(resize(styles[0], size))
+    chance = np.random.default_rng(config.seed)
+    noise = np.asarray(chance.normal(127.5, 255 * NOISE_STD, size=content.shape), "float32")
+    return clip(noise)
+
+
+class _Run:
+    """The state of one transfer: all that the next step depends on."""
+
+    def __init__(
+        self,
+        loss: StyleLoss,
+        config: StyleTransferConfig,
+        saved: Checkpoint,
+        state: dict[str, Any],
+        arrays: dict[str, Array],
+        on_step: OnStep | None,
+    ) -> None:
+        self.loss = loss
+        self.config = config
+        self.saved = saved
+        self.done: int = state["done"]
+        self.curves: dict[str, list[float]] = state["curves"]
+        self.pixels: Array = arrays.pop("pixels", np.zeros((1, 1, 3), "float32"))
+        self.arrays = arrays  # of the optimiser
+        self.total = 0
+        self.on_step = on_step
+        self._started: float = time.monotonic() - state["seconds"]
+
+    @property
+    def seconds(self) -> float:
+        """The time spent so far, by killed processes as well."""
+        return time.monotonic() - self._started
+
+    def evaluate(self, pixels: Array, targets: Any) -> tuple[float, dict[str, float], Array]:
+        """Loss, terms and gradient, all of them finite."""
+        value, terms, gradient = self.loss(pixels, targets)
+        if not np.isfinite(value) or not np.isfinite(gradient).all():
+            raise TrainingDiverged(
+                "the loss is not finite any more",
+                where=f"step {self.done + 1}",
+                received=f"loss {value}",
+                expected="a finite loss",
+                remedies=["lower learning_rate, or use --set optimizer=lbfgs"],
+            )
+        return value, terms, gradient
+
+    def end_step(self, value: float, terms: dict[str, float], pixels: Array) -> None:
+        """Counts and logs a step."""
+        self.done += 1
+        for name, number in {"loss": value, **terms}.items():
+            self.curves.setdefault(name, []).append(number)
+        if self.on_step:
+            self.on_step(self.done, self.total, pixels)
+
+    def save(self, *, force: bool = False, **arrays: Array) -> None:
+        """Writes a checkpoint of pixels and the optimiser's arrays."""
+        state = {"done": self.done, "curves": self.curves, "seconds": self.seconds}
+        self.saved.save(state, force=force, pixels=self.pixels, **arrays)
+
+
+def _run_lbfgs(run: _Run, targets: Any, until: int) -> None:
+    """L-BFGS in rounds, each from the pixels alone."""
+    while run.done < until:
+        steps = min(ROUND - run.done % ROUND, until - run.done)
+        before = run.done
+        _run_round(run, targets, steps)
+        if run.done - before < steps:  # no way down any more: within the rounding of float32
+            value, terms, _gradient = run.evaluate(run.pixels, targets)
+            while run.done < until:
+                run.end_step(value, terms, run.pixels)
+        run.save(force=run.done >= until)
+
+
+def _run_round(run: _Run, targets: Any, steps: int) -> None:
+    """L-BFGS-B (Zhu, Byrd, Lu and Nocedal 1997), within the range of pixels."""
+    from scipy.optimize import Bounds, minimize
+
+    shape = run.pixels.shape
+    _value, _terms, gradient = run.evaluate(run.pixels, targets)
+    scale = FIRST_STEP / max(float(np.abs(gradient).max()), 1e-30)
+    last: dict[str, Any] = {}
+
+    def call(x: Array) -> Any:
+        value, terms, gradient = run.evaluate(x.reshape(shape).astype("float32"), targets)
+        last.update(value=value, terms=terms)
+        return value * scale, gradient.ravel().astype("float64") * scale
+
+    def count(x: Array) -> None:
+        run.end_step(last["value"], last["terms"], x.reshape(shape))
+
+    found = minimize(
+        call,
+        run.pixels.ravel().astype("float64"),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=Bounds(0, 255),
+        callback=count,
+        options={"maxiter": steps, "maxcor": MEMORY, "ftol": 0, "gtol": 0, "maxfun": 10**6},
+    )
+    run.pixels = found.x.reshape(shape).astype("float32")
+
+
+def _run_adam(run: _Run, targets: Any, until: int) -> None:
+    """Keras's Adam on the pixels, which are kept within their range."""
+    variable = keras.Variable(run.pixels, name="pixels")
+    optimizer = keras.optimizers.Adam(run.config.learning_rate, beta_1=0.9, epsilon=1e-8)
+    optimizer.build([variable])
+    for n, state in enumerate(optimizer.variables):
+        if (kept := run.arrays.get(f"adam_{n}")) is not None and kept.shape == state.shape:
+            state.assign(kept)
+    run.arrays = {}
+    while run.done < until:
+        value, terms, gradient = run.evaluate(run.pixels, targets)
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        variable.assign(keras.ops.clip(variable, 0.0, 255.0))
+        run.pixels = np.array(keras.ops.convert_to_numpy(variable))
+        run.end_step(value, terms, run.pixels)
+        states = {
+            f"adam_{n}": keras.ops.convert_to_numpy(state)
+            for n, state in enumerate(optimizer.variables)
+        }
+        run.save(force=run.done >= until, **states)
+
+
+OPTIMIZERS: dict[str, Callable[[_Run, Any, int], None]] = {"lbfgs": _run_lbfgs, "adam": _run_adam}
+
+
+def fit_style(style: Array, size: tuple[int, int], scale: float) -> Array:
+    """A style with a longer side of `scale` times the picture's; never enlarged."""
+    longest = max(MIN_SIDE, round(max(size) * scale))
+    return clip(resize(style, fit_size(style.shape, longest)))

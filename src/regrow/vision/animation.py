@@ -1,0 +1,83 @@
+"""Animations: GIF and WebP by Pillow, MP4 by ffmpeg where it is installed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from regrow.engine.errors import UserError
+from regrow.vision.canvas import write_whole
+
+ANIMATIONS = (".gif", ".webp", ".mp4")
+
+
+def check_ffmpeg(path: Path) -> None:
+    """Makes sure that an animation of this ending can be made here.
+
+    Raises:
+        UserError: MP4 is asked for and there is no ffmpeg.
+    """
+    if path.suffix.lower() == ".mp4" and shutil.which("ffmpeg") is None:
+        raise UserError(
+            "MP4 is written by ffmpeg, which is not installed",
+            where=str(path),
+            expected="a name that ends in .gif or .webp",
+            remedies=["install ffmpeg (on Debian: apt-get install ffmpeg)"],
+        )
+
+
+def save_animation(frames: Sequence[Path], path: Path, *, fps: int = 12) -> Path:
+    """Makes an animation of PNG files of one size; frames are read one at a time.
+
+    Args:
+        frames: PNG files named by one pattern of digits, in order.
+        path: ends in .gif, .webp or .mp4.
+        fps: frames a second.
+
+    Raises:
+        UserError: MP4 is asked for and ffmpeg is not there, or fails.
+    """
+    from PIL import Image
+
+    check_ffmpeg(path)
+    if path.suffix.lower() == ".mp4":
+        return write_whole(path, lambda temporary: _run_ffmpeg(frames, temporary, fps))
+    first, *rest = frames
+    options: dict[str, Any] = {"quality": 80, "method": 4} if path.suffix.lower() == ".webp" else {}
+
+    def write(temporary: Path) -> None:
+        with Image.open(first) as opened:
+            opened.convert("RGB").save(
+                temporary,
+                save_all=True,
+                append_images=(Image.open(frame).convert("RGB") for frame in rest),
+                duration=round(1000 / fps),
+                loop=0,
+                **options,
+            )
+
+    return write_whole(path, write)
+
+
+def _run_ffmpeg(frames: Sequence[Path], out: Path, fps: int) -> None:
+    listed = "".join(f"file '{frame.resolve()}'\nduration {1 / fps:.6f}\n" for frame in frames)
+    # Even sides, as H.264 halves the colours' resolution.
+    shape = ["-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p", "-r", str(fps)]
+    reading = ["-f", "concat", "-safe", "0", "-protocol_whitelist", "file,pipe", "-i", "pipe:0"]
+    done = subprocess.run(
+        ["ffmpeg", "-y", "-loglevel", "error", *reading, *shape, str(out)],
+        input=listed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise UserError(
+            "ffmpeg could not make the animation",
+            where=str(out),
+            received=done.stderr.strip()[-300:],
+            remedies=["ask for .gif or .webp"],
+        )

@@ -1,0 +1,138 @@
+"""Pictures in memory: resized, checked where they go, and written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from regrow.engine.errors import UserError
+from regrow.vision.decoding import Array
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+JPEG_QUALITY = 92
+SHEET_GAP, CAPTION_PX = 8, 18
+
+
+def fit_size(shape: Sequence[int], longest: int) -> tuple[int, int]:
+    """The size of a picture (height, width, ...) whose longer side has at most `longest` pixels."""
+    height, width = shape[:2]
+    scale = min(1.0, longest / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def resize(pixels: Array, size: tuple[int, int]) -> Array:
+    """A picture (height, width, 3), float32, in another size, by a bicubic filter, unclipped."""
+    from PIL import Image
+
+    if pixels.shape[:2] == tuple(size):
+        return np.array(pixels, "float32")
+    out = np.empty((*size, pixels.shape[2]), "float32")
+    for channel in range(pixels.shape[2]):
+        plane = Image.fromarray(np.ascontiguousarray(pixels[..., channel], "float32"))
+        out[..., channel] = np.asarray(plane.resize(size[::-1], Image.Resampling.BICUBIC))
+    return out
+
+
+def clip(pixels: Array) -> Array:
+    """Floats within 0 and 255."""
+    clipped: Array = np.clip(pixels, 0, 255)
+    return clipped
+
+
+def to_bytes(pixels: Array) -> Array:
+    """Floats from 0 to 255 as uint8, rounded and clipped."""
+    return np.clip(np.rint(pixels), 0, 255).astype("uint8")
+
+
+def keep_colour(pixels: Array, colours: Array) -> Array:
+    """The brightness of one picture with the colours of another, both (height, width, 3), uint8."""
+    from PIL import Image
+
+    bright = Image.fromarray(pixels).convert("YCbCr").split()[0]
+    _dull, blue, red = Image.fromarray(colours).convert("YCbCr").split()
+    return np.asarray(Image.merge("YCbCr", (bright, blue, red)).convert("RGB"))
+
+
+def check_output(path: Path, endings: Sequence[str] = PICTURES) -> Path:
+    """Makes sure, before the work begins, that a picture can be written there.
+
+    Raises:
+        UserError: it ends in no format that we write, or its folder is not there.
+    """
+    if path.suffix.lower() not in endings:
+        raise UserError(
+            "the ending of the output names no format that can be written",
+            where=str(path),
+            received=path.suffix or "no ending",
+            expected=", ".join(endings),
+        )
+    if not path.parent.is_dir() or path.is_dir():
+        raise UserError(
+            "the output cannot be written there",
+            where=str(path),
+            received="a folder" if path.is_dir() else f"no folder {path.parent}",
+            expected="a file in a folder that exists",
+        )
+    return path
+
+
+def save_picture(pixels: Array, path: Path) -> Path:
+    """Writes (height, width, 3), uint8, in the format that the name ends in."""
+    from PIL import Image
+
+    options: dict[str, Any] = (
+        {"quality": JPEG_QUALITY} if path.suffix.lower() in (".jpg", ".jpeg") else {}
+    )
+    return write_whole(path, lambda temporary: Image.fromarray(pixels).save(temporary, **options))
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> Path:
+    """Lets `write` make a file beside `path` and moves it there, so that none is ever half done."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".writing-{path.name}")  # with its ending, which says the format
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def make_sheet(
+    pictures: Sequence[tuple[str, Array]], *, side: int = 256, columns: int = 4
+) -> Array:
+    """A contact sheet: pictures with their captions, (height, width, 3), uint8.
+
+    Args:
+        pictures: captions and pixels (height, width, 3), uint8.
+        side: the longer side of each on the sheet, in pixels.
+        columns: how many stand in a row.
+    """
+    from PIL import Image, ImageDraw
+
+    small = [(text, _shrink(pixels, side)) for text, pixels in pictures]
+    columns = min(columns, len(small))
+    cell_w = max(picture.width for _text, picture in small) + SHEET_GAP
+    cell_h = max(picture.height for _text, picture in small) + SHEET_GAP + CAPTION_PX
+    rows = -(-len(small) // columns)
+    sheet = Image.new("RGB", (columns * cell_w + SHEET_GAP, rows * cell_h + SHEET_GAP), "white")
+    pen = ImageDraw.Draw(sheet)
+    for n, (text, picture) in enumerate(small):
+        left = SHEET_GAP + n % columns * cell_w
+        top = SHEET_GAP + n // columns * cell_h
+        sheet.paste(picture, (left, top))
+        pen.text((left, top + picture.height + 3), text, fill="black")
+    return np.asarray(sheet)
+
+
+def _shrink(pixels: Array, side: int) -> Picture:
+    from PIL import Image
+
+    size = fit_size(pixels.shape, side)
+    return Image.fromarray(pixels).resize(size[::-1], Image.Resampling.LANCZOS)

@@ -1,0 +1,171 @@
+"""The models that make pictures by their commands: six stages, dream, stylize, bad input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from regrow.cli.pictures import build_config, need_output, parse_weighted, read_photo
+from regrow.engine.config import read_environment
+from regrow.engine.errors import SourceError, UserError
+from regrow.vision.animation import check_ffmpeg
+from regrow.vision.weights import obtain_weights
+from tests.conftest import Regrow
+from tests.test_vision import NOTOP, draw
+
+TINY = {
+    "deep-dream": ["size=64", "steps=2", "octaves=2", "zoom_frames=2", "preview_every=1"],
+    "style-transfer": ["size=64", "steps=3", "scales=2", "preview_every=1"],
+}
+
+
+def tiny(model: str) -> list[str]:
+    return [part for pair in TINY[model] for part in ("--set", pair)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", TINY)
+def test_the_six_stages_without_network_or_mirror(model: str, regrow: Regrow) -> None:
+    command = ["run", model, "--preset", "untrained", "--or-sample", *tiny(model)]
+    done = regrow(*command, "--no-prefect", "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert len(summary["stages"]) == 6
+    assert summary["decision"]["action"] == "first"
+    page = Path(summary["report"]).read_text()
+    assert "has never seen a picture" in page
+    assert "per step" in page
+    assert "data:image/jpeg" in page
+    assert ("data:image/webp" in page) == (model == "deep-dream")
+
+    again = json.loads(regrow(*command, "--no-prefect", "--json").stdout)
+    assert all(stage["cached"] for stage in again["stages"])
+
+    scope = summary["registered_name"].partition(".")[2]
+    refused = regrow("predict", model, summary["report"], "--scope", scope)
+    assert refused.returncode == 2
+    assert ("regrow dream" if model == "deep-dream" else "regrow stylize") in refused.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_more_steps_replace_a_champion_on_the_same_photos(
+    regrow: Regrow, mirror: Path, tmp_path: Path
+) -> None:
+    """With real weights, on a zip of a person's own pictures."""
+    packed = tmp_path / "holiday.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("photo_cat_chelsea.png", "photo_coffee.png"):
+            archive.write(mirror / "images" / name, name)
+    decisions = []
+    for steps in (1, 6):
+        done = regrow(
+            *("run", "deep-dream", "--preset", "quick", "--source", f"photo={packed}"),
+            *("--set", "size=96", "--set", f"steps={steps}", "--set", "zoom_frames=0"),
+            *("--no-prefect", "--json"),
+            env={"REGROW_MIRROR": str(mirror)},
+        )
+        assert done.returncode == 0, done.stderr
+        summary = json.loads(done.stdout)
+        assert len(summary["tables"][0]["rows"]) == 2
+        decisions.append(summary["decision"])
+    assert [decision["action"] for decision in decisions] == ["first", "promoted"]
+    assert decisions[1]["challenger"] > decisions[1]["champion"]
+
+
+@pytest.mark.slow
+def test_dream_and_stylize_write_whole_pictures(regrow: Regrow, tmp_path: Path) -> None:
+    draw(size=(120, 90)).save(tmp_path / "photo.jpg")
+    draw(size=(90, 120)).rotate(90).save(tmp_path / "style.png")
+    options = ["--weights", "random", "--steps", "2", "--preview", "1", "--json"]
+    dream = ["--octaves", "2", "--layer", "conv_pw_3_relu=0.5", "--zoom", "zoom.gif"]
+    done = regrow("dream", "photo.jpg", "-o", "d.png", *dream, "--frames", "2", *options)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert (facts["width"], facts["height"], facts["steps"]) == (120, 90, 4)
+    done = regrow("stylize", "photo.jpg", "style.png", "-o", "s.jpg", "--scales", "1", *options)
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "s.jpg") as made:
+        assert made.size == (120, 90)
+    names = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    made_files = {"d.png", "d-sheet.jpg", "zoom.gif", "s.jpg", "s-sheet.jpg"}
+    assert names == {"photo.jpg", "style.png", *made_files}
+    assert not [path for path in (tmp_path / "home" / "scratch").rglob("*") if path.is_file()]
+
+
+@pytest.mark.slow
+def test_bad_input_ends_in_one_message_and_changes_nothing(regrow: Regrow, tmp_path: Path) -> None:
+    draw().save(tmp_path / "photo.jpg")
+    kept = np.zeros((40, 40, 3), "uint8")
+    Image.fromarray(kept).save(tmp_path / "out.png")
+    before = (tmp_path / "out.png").read_bytes()
+    (tmp_path / "text.jpg").write_text("no picture")
+    options = ["-o", "out.png", "--weights", "random", "--steps", "1"]
+    cases: list[tuple[list[str], str]] = [
+        (["dream", "text.jpg", *options], "text.jpg"),
+        (["dream", "photo.jpg", *options, "--layer", "conv_pw_3_rel"], "conv_pw_3_relu"),
+        (["stylize", "photo.jpg", "gone.jpg", *options], "gone.jpg"),
+    ]
+    for command, named in cases:
+        refused = regrow(*command)
+        assert refused.returncode == 2, refused.stderr
+        assert named in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert (tmp_path / "out.png").read_bytes() == before
+    assert not (tmp_path / "out-sheet.jpg").exists()
+
+
+def test_options_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    draw().save(tmp_path / "photo.jpg")
+    refused: list[tuple[Any, str]] = [
+        (lambda: parse_weighted(["conv1=much"], "--layer"), "a weight is a number"),
+        (lambda: need_output(None), "where the picture goes"),
+        (lambda: need_output(tmp_path / "out.doc"), "ending"),
+        (lambda: need_output(tmp_path / "gone" / "out.png"), "cannot be written"),
+        (lambda: read_photo(tmp_path / "gone.jpg", "photo"), "no such photo"),
+        (lambda: build_config("deep-dream", None, {"backbone": "vgg99"}, []), "not valid"),
+        (lambda: build_config("style-transfer", None, {}, ["steps=0"]), "not valid"),
+        (lambda: build_config("deep-dream", "worst", {}, []), "no preset"),
+    ]
+    if shutil.which("ffmpeg") is None:
+        refused.append((lambda: check_ffmpeg(tmp_path / "zoom.mp4"), "ffmpeg"))
+    for call, message in refused:
+        with pytest.raises(UserError, match=message):
+            call()
+    assert parse_weighted(["a", "b=0.5"], "--layer") == {"a": 1.0, "b": 0.5}
+    assert parse_weighted([], "--layer") is None
+
+
+def test_weights_come_from_where_they_were_asked_for(tmp_path: Path) -> None:
+    environment = {"REGROW_HOME": str(tmp_path / "home")}
+    nowhere = read_environment(environment)
+    assert obtain_weights("mobilenet", "random", nowhere) is None
+    with pytest.raises(UserError, match="no such file of weights"):
+        obtain_weights("mobilenet", "gone.h5", nowhere)
+    for backbone in ("mobilenet", "vgg16"):  # never silently random
+        with pytest.raises(SourceError) as raised:
+            obtain_weights(backbone, "imagenet", nowhere)
+        assert "--weights FILE" in str(raised.value)
+        assert "--weights random" in str(raised.value)
+    wrong = tmp_path / "mirror" / NOTOP
+    wrong.parent.mkdir(parents=True)
+    wrong.write_bytes(b"other bytes")
+    mirrored = read_environment({**environment, "REGROW_MIRROR": str(tmp_path / "mirror")})
+    with pytest.raises(SourceError) as raised:
+        obtain_weights("mobilenet", "imagenet", mirrored)
+    assert "expected sha256 71750134" in str(raised.value)
+
+
+@pytest.mark.slow
+def test_layers_are_listed(regrow: Regrow) -> None:
+    done = regrow("dream", "--layers", "--backbone", "vgg16", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["layer"]: row for row in json.loads(done.stdout)["layers"]}
+    assert (rows["block4_pool"]["height"], rows["block4_pool"]["channels"]) == (14, 512)
