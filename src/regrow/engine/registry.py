@@ -214,6 +214,23 @@ class Registry:
         found = self.client.search_model_versions(f"name='{self.name}'")
         return sorted(found, key=lambda version: -int(version.version))
 
+    def names(self) -> list[str]:
+        """Every registered model of this database or server."""
+        names: list[str] = []
+        token: str | None = None
+        while True:
+            page = self.client.search_registered_models(page_token=token)
+            names += [found.name for found in page]
+            token = page.token
+            if not token:
+                return names
+
+    def in_use(self, newest: int) -> list[Any]:
+        """The versions that people still ask for: champion, challenger and so many newest."""
+        aliased = [self._by_alias(CHAMPION), self._by_alias(CHALLENGER)]
+        found = {v.version: v for v in (*aliased, *self.versions()[:newest]) if v is not None}
+        return list(found.values())
+
     def artifact(self, version: Any, name: str) -> Path:
         """A file of the run that made a version, on this machine."""
         import mlflow
