@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from regrow.cli import act, operate
+from regrow.cli import act, bundle, many, operate
 from regrow.cli.ask import ASK_EXAMPLES, ask
 from regrow.cli.options import Json, Model, Sample, Scope, build_request
 from regrow.cli.output import console, print_json, print_table
@@ -33,7 +33,9 @@ app = typer.Typer(
     epilog="Example: [bold]regrow run air-quality[/], then [bold]regrow status[/]",
 )
 act.register(app)
+many.register(app)
 operate.register(app)
+app.add_typer(bundle.app, name="bundle")
 app.command("ask", epilog=ASK_EXAMPLES)(ask)
 
 

@@ -286,6 +286,9 @@ def _remove_leftovers(home: Path) -> None:
     for place in ("store/*/*", "scratch/*/*", "failures"):
         for path in home.glob(f"{place}/{REMOVED}*"):
             shutil.rmtree(path, ignore_errors=True)
+    for path in home.glob(".importing-*"):
+        if not _is_recent(datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()):
+            shutil.rmtree(path, ignore_errors=True)
     for model in {path.parts[-3] for path in home.glob(f"store/*/*/{TEMPORARY}*")}:
         Store(home).sweep(model)
 

@@ -13,8 +13,11 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from regrow.engine.config import RunRequest
+from regrow.engine.gate import parse_decision
+from regrow.engine.notify import Notify, notice_champion, notice_failure, send_webhook
 from regrow.engine.pipeline import STAGES, Pipeline, Stage, StageRef
 from regrow.engine.progress import report
+from regrow.engine.secrets import hide_secrets
 from regrow.engine.store import write_json
 
 # Nobody here can see whether a process of another machine that shares this home still lives.
@@ -56,8 +59,14 @@ class RunRecord(BaseModel):
         return f"running {self.stage}" if self.is_alive else f"interrupted in {self.stage}"
 
 
-def run_stages(pipeline: Pipeline, run_one: RunOne) -> dict[Stage, StageRef]:
-    """Runs every stage in order, through `run_one`, and keeps the run's record up to date."""
+def run_stages(
+    pipeline: Pipeline, run_one: RunOne, *, notify: Notify = send_webhook
+) -> dict[Stage, StageRef]:
+    """Runs every stage in order, through `run_one`, and keeps the run's record up to date.
+
+    Args:
+        notify: is told of a failure, and of a new champion.
+    """
     now = datetime.now(UTC)
     record = RunRecord(
         run_id=f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
@@ -78,12 +87,27 @@ def run_stages(pipeline: Pipeline, run_one: RunOne) -> dict[Stage, StageRef]:
         record.state = "completed"
     except BaseException as error:
         record.state = "failed"
-        record.error = str(error) or type(error).__name__
+        record.error = hide_secrets(str(error)) or type(error).__name__
         raise
     finally:
         record.finished_at = datetime.now(UTC).isoformat(timespec="seconds")
         write_json(path, record.model_dump(mode="json"))
+        _tell(pipeline, record, notify)
     return record.stages
+
+
+def _tell(pipeline: Pipeline, record: RunRecord, notify: Notify) -> None:
+    """Sends the run's notice, if there is something that a person would want to know."""
+    model = pipeline.spec.name
+    if record.state == "failed":
+        what = f"{model} ({record.request.preset}), stage {record.stage},"
+        error = record.error or ""
+        notify(notice_failure(model, what, error, stage=record.stage, run_id=record.run_id))
+    elif not record.stages["publish"].cached:
+        facts = pipeline.entry(record.stages["publish"]).facts
+        decision = parse_decision(facts["decision"])
+        if decision.moves_alias:
+            notify(notice_champion(decision, report=facts["report"], run_id=record.run_id))
 
 
 def last_run(home: Path, model: str) -> RunRecord | None:
