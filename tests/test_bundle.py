@@ -12,13 +12,7 @@ from typing import Any
 
 import pytest
 
-from regrow.engine.bundle import (
-    CONTENTS,
-    CONTENTS_DIGEST,
-    _unpacked,
-    export_bundle,
-    import_bundle,
-)
+from regrow.engine.bundle import CONTENTS, CONTENTS_DIGEST, export_bundle
 from regrow.engine.config import Settings, make_request, read_environment
 from regrow.engine.errors import DataError, UserError
 from regrow.engine.pipeline import Pipeline
@@ -26,6 +20,7 @@ from regrow.engine.predict import predict_files
 from regrow.engine.progress import ignore
 from regrow.engine.publish import open_registry
 from regrow.engine.runs import run_stages
+from regrow.engine.unbundle import import_bundle, unpacked
 from regrow.models import get_spec
 from tests.conftest import SAMPLE, Regrow
 
@@ -159,7 +154,7 @@ def test_a_changed_byte_anywhere_is_an_error_or_harmless(bundle: Path, tmp_path:
         damaged.write_bytes(changed)
         try:
             # What passes is the whole list of contents, each file with its digest.
-            with _unpacked(damaged, home, None) as (folder, _contents):
+            with unpacked(damaged, home, None) as (folder, _contents):
                 assert folder.is_dir()
         except DataError:
             refused += 1

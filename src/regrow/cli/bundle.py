@@ -89,7 +89,7 @@ def import_(
     none; elsewhere the champion stays, and rollback moves to the one that came.
     """
     prepare_terminal()
-    from regrow.engine.bundle import import_bundle
+    from regrow.engine.unbundle import import_bundle
 
     with progress_bars():
         found = import_bundle(file, read_environment(), get_spec, sha256=sha256)

@@ -232,12 +232,17 @@ def _find_reports(
 ) -> Iterator[Garbage]:
     named = [m.facts for m in kept if m.stage == "publish"]
     needed = {f"{name}-v{number}.html" for name, number in versions}
-    needed |= {f"{facts['registered_name']}-v{facts['version']}.html" for facts in named}
+    needed |= {f"{f.get('registered_name')}-v{f.get('version')}.html" for f in named}
     for path in sorted(home.glob("reports/*-v*.html")):
         if path.name not in needed:
             model = path.name.rpartition("-v")[0].partition(".")[0]
             why = "its version is not in use; the registry has a copy"
             yield Garbage("report", path, path.stat().st_size, model, why)
+    for path in sorted(home.glob("drift/*/*")):
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
+        if not _is_recent(written):
+            why = f"a comparison of more than {RESUMABLE.days} days ago"
+            yield Garbage("report", path, path.stat().st_size, "", why)
 
 
 def _find_failures(home: Path) -> Iterator[Garbage]:
