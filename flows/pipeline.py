@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.runtime import flow_run as current_run
 from pydantic import BaseModel
 
+from flows.notices import notify
 from regrow.engine.config import RunRequest, make_request, read_environment
 from regrow.engine.errors import UserError
 from regrow.engine.pipeline import Pipeline, Stage, StageRef
@@ -53,7 +54,7 @@ def run_pipeline(request: RunRequest) -> dict[Stage, StageRef]:
         ref: StageRef = state.result()
         return ref
 
-    refs = run_stages(pipeline, run_one)
+    refs = run_stages(pipeline, run_one, notify=notify)
     _show(pipeline, refs["publish"])
     return refs
 

@@ -324,3 +324,35 @@ def test_a_shared_server(home: Path) -> None:
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
+
+
+DYING = """
+import os, sys
+from pathlib import Path
+import regrow.engine.registry as registry
+from tests.test_registry import open_registry
+def die(*_arguments): os._exit(9)
+opened = open_registry(Path(sys.argv[1]))
+if sys.argv[2] == "before the alias":
+    opened.client.set_registered_model_alias = die
+else:
+    registry.append_decision = die
+opened.rollback()
+"""
+
+
+@pytest.mark.parametrize("moment", ["before the alias", "before the log"])
+def test_a_rollback_that_died_is_ended_and_logged_once_by_the_next_act(
+    home: Path, moment: str
+) -> None:
+    publish(home, "a", 2.0)
+    publish(home, "b", 1.0)
+    command = [sys.executable, "-c", DYING, str(home), moment]
+    root = Path(__file__).resolve().parents[1]
+    assert subprocess.run(command, cwd=root, check=False).returncode == 9
+    publish(home, "c", 3.0)
+    registry = open_registry(home)
+    assert champion_of(registry) == 1
+    log = read_decisions(home / "decisions" / "model.jsonl")
+    assert [d.action for d in log] == ["first", "promoted", "rolled-back", "kept"]
+    assert log[-1].champion_before == 1

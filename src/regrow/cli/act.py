@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 RUN_EXAMPLES = (
     "Examples: [bold]regrow run air-quality[/]   [bold]regrow run air-quality --sample[/]   "
     "[bold]regrow run air-quality --preset book --set seeds=1[/]   "
-    "[bold]regrow run air-quality --source air-quality=AirQualityUCI.csv --json[/]"
+    "[bold]regrow run air-quality --source air-quality=AirQualityUCI.csv --json[/]   "
+    "[bold]regrow run --all --or-sample[/]"
 )
 SWEEP_EXAMPLES = (
     "Examples: [bold]regrow sweep question-answering --over 'tasks=[[1],[2],[3]]'[/]   "
@@ -42,7 +43,8 @@ SWEEP_EXAMPLES = (
 PREDICT_EXAMPLES = (
     "Examples: [bold]regrow predict air-quality readings.csv -o benzene.parquet[/]   "
     "[bold]regrow predict image-similarity a.png b.png[/]   "
-    "[bold]regrow predict digit-localisation *.png --json[/]"
+    "[bold]regrow predict digit-localisation *.png --json[/]   "
+    "[bold]regrow predict air-quality incoming/ -o predictions/[/]"
 )
 ROLLBACK_EXAMPLES = (
     "Examples: [bold]regrow rollback air-quality[/]   [bold]regrow rollback air-quality 3[/]"
@@ -69,7 +71,9 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    model: Model,
+    model: Annotated[
+        str | None, typer.Argument(help="The model's name, as regrow list shows it.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="A named set of settings.")] = None,
     overrides: Annotated[
         list[str] | None,
@@ -83,20 +87,29 @@ def run(
     or_sample: Annotated[
         bool, typer.Option("--or-sample", help="Use the sample if no place has the real data.")
     ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every model; what fails does not stop the others.")
+    ] = False,
     prefect: Annotated[
         bool, typer.Option(help="Run as a Prefect flow, or the stages alone with no server.")
     ] = True,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Downloads, cleans, validates, trains, evaluates and publishes one model.
+    """Downloads, cleans, validates, trains, evaluates and publishes one model, or all.
 
     Stages whose inputs, settings and code are unchanged are found in the store. Data come from
     REGROW_MIRROR, if it is set, then from the addresses in data/sources.toml.
     """
     prepare_terminal(verbose=verbose)
-    spec = get_spec(model)
     data: DataChoice = "sample" if sample else "real-or-sample" if or_sample else "real"
+    if every or model is None:
+        from regrow.cli.many import run_all
+
+        _check_all(model, every, bool(overrides or sources or not prefect))
+        run_all(preset, data, as_json=as_json)
+        return
+    spec = get_spec(model)
     request = build_request(spec, preset, overrides, sources, data)
     settings = read_environment()
     pipeline = Pipeline(spec, request, settings)
@@ -136,7 +149,8 @@ def sweep(
     Every run goes through the six stages and is found in the store the next time.
     """
     prepare_terminal(verbose=verbose)
-    from regrow.engine.sweep import SweepRequest, check_sweep
+    from regrow.cli.many import print_jobs
+    from regrow.engine.sweep import SweepRequest, list_sweep
 
     [(name, values)] = flatten(parse_overrides([over])).items()
     if not isinstance(values, list) or not values:
@@ -155,39 +169,42 @@ def sweep(
         sample=sample,
         workers=workers,
     )
-    check_sweep(get_spec(model), request)
-    module = _import_flows("sweep", read_environment())
+    list_sweep(get_spec(model), request)  # what is wrong is said before a server is started
+    module = import_flows("sweep", read_environment())
     with progress_bars():
         flow = module.sweep.with_options(task_runner=module.make_runner(workers, dask))
-        table: dict[str, Any] = flow(request)
-    if as_json:
-        print_json(table)
-    else:
-        print_table(table["title"], table["columns"], table["rows"])
-    if table["failed"]:
-        raise UserError(
-            f"{table['failed']} of {len(values)} runs failed",
-            received="\n".join(t for t in table["runs"].values() if isinstance(t, str)),
-            remedies=["put right what is said above and run the same again: the others are kept"],
-        )
+        state = flow(request, return_state=True)
+    print_jobs(state, as_json=as_json)
 
 
 def predict(
     model: Model,
     inputs: Annotated[
-        list[Path], typer.Argument(help="Files: data in the source's own format, or pictures.")
+        list[Path],
+        typer.Argument(help="Files: data in the source's own format, or pictures; or a folder."),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write .csv or .parquet, not the screen.")
+        Path | None,
+        typer.Option("--output", "-o", help="Write .csv or .parquet; for a folder, a folder."),
     ] = None,
     version: Annotated[int | None, typer.Option(help="A version other than the champion.")] = None,
     scope: Scope = "",
     sample: Sample = False,
     as_json: Json = False,
 ) -> None:
-    """Answers for new inputs with the champion model."""
+    """Answers for new inputs with the champion model.
+
+    Of a folder, everything that has no output yet is predicted, each file once by its content. What
+    belongs together, such as pictures to compare, is a folder within.
+    """
     prepare_terminal()
     spec = get_spec(model)
+    if len(inputs) == 1 and inputs[0].is_dir():
+        from regrow.cli.many import predict_all
+
+        how = {"version": version, "scope": scope, "sample": sample}
+        predict_all(spec, inputs[0], output, how, as_json=as_json)
+        return
     for path in inputs:
         if not path.is_file():
             raise UserError(
@@ -227,10 +244,12 @@ def rollback(
     prepare_terminal()
     from dataclasses import asdict
 
+    from regrow.engine.notify import notice_champion, send_webhook
     from regrow.engine.publish import open_registry
 
     registry = open_registry(get_spec(model), read_environment(), sample=sample, scope=scope)
     decision = registry.rollback(version)
+    send_webhook(notice_champion(decision))
     if as_json:
         print_json(asdict(decision))
     else:
@@ -273,6 +292,18 @@ def summarise(pipeline: Pipeline, refs: Mapping[Stage, StageRef]) -> dict[str, A
     }
 
 
+def _check_all(model: str | None, every: bool, more: bool) -> None:
+    if every and model is None and not more:
+        return
+    raise UserError(
+        "run takes a model, or --all with none of --set, --source and --no-prefect"
+        if every
+        else "run needs a model, or --all",
+        received=f"{model or 'no model'}{' and --all' if every else ''}",
+        remedies=["regrow run air-quality", "regrow run --all --preset quick"],
+    )
+
+
 def _direct(pipeline: Pipeline) -> Any:
     return lambda stage, inputs: pipeline.run_stage(stage, inputs, report)
 
@@ -280,7 +311,7 @@ def _direct(pipeline: Pipeline) -> Any:
 def _run_flow(request: RunRequest, settings: Settings) -> dict[Stage, StageRef]:
     """Runs the model's flow in this process, on the server of PREFECT_API_URL or one of its own."""
     name = request.model.replace("-", "_")
-    flow = getattr(_import_flows(name, settings), name)
+    flow = getattr(import_flows(name, settings), name)
     refs: dict[Stage, StageRef] = flow(
         preset=request.preset,
         config=request.config,
@@ -290,7 +321,7 @@ def _run_flow(request: RunRequest, settings: Settings) -> dict[Stage, StageRef]:
     return refs
 
 
-def _import_flows(name: str, settings: Settings) -> Any:
+def import_flows(name: str, settings: Settings) -> Any:
     """A module of the flows, which are no part of the package."""
     sys.path.insert(0, str(settings.project))
     return importlib.import_module(f"flows.{name}")

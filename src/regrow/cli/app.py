@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from regrow.cli import act
+from regrow.cli import act, bundle, many, operate
 from regrow.cli.ask import ASK_EXAMPLES, ask
 from regrow.cli.dream import DREAM_EXAMPLES, dream
 from regrow.cli.options import Json, Model, Sample, Scope, build_request
@@ -35,6 +35,9 @@ app = typer.Typer(
     epilog="Example: [bold]regrow run air-quality[/], then [bold]regrow status[/]",
 )
 act.register(app)
+many.register(app)
+operate.register(app)
+app.add_typer(bundle.app, name="bundle")
 app.command("ask", epilog=ASK_EXAMPLES)(ask)
 app.command("dream", epilog=DREAM_EXAMPLES)(dream)
 app.command("stylize", epilog=STYLIZE_EXAMPLES)(stylize)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from regrow.engine.config import Settings
 from regrow.engine.fingerprint import library_version
+from regrow.engine.secrets import hide_secrets
 
 PROBE_TIMEOUT_S = 0.8
 MIN_FREE_GIB = 2.0
@@ -54,7 +55,7 @@ def examine(settings: Settings) -> list[Check]:
 
 
 def _check(check: str, level: Level, found: str) -> Check:
-    return {"check": check, "level": level, "found": found}
+    return {"check": check, "level": level, "found": hide_secrets(found)}
 
 
 def _library(name: str) -> Check:

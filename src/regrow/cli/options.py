@@ -45,7 +45,12 @@ def build_request(
 
 def parse_sources(pairs: list[str]) -> dict[str, Path]:
     """Turns "NAME=PATH" pairs into local files by source name."""
-    files: dict[str, Path] = {}
+    return dict(parse_source_list(pairs))
+
+
+def parse_source_list(pairs: list[str]) -> list[tuple[str, Path]]:
+    """Turns "NAME=PATH" pairs into sources' names and files, in the order given."""
+    files: list[tuple[str, Path]] = []
     for pair in pairs:
         name, separator, path = pair.partition("=")
         if not separator or not path:
@@ -55,5 +60,5 @@ def parse_sources(pairs: list[str]) -> dict[str, Path]:
                 received=pair,
                 expected="for example --source air-quality=AirQualityUCI.csv",
             )
-        files[name] = Path(path)
+        files.append((name, Path(path)))
     return files

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from regrow.engine.secrets import hide_secrets
+
 
 class RegrowError(Exception):
     """Base class of every error that regrow raises on purpose."""
@@ -51,7 +53,7 @@ class UserError(RegrowError):
         if self.remedies:
             lines.append("  what to do next:")
             lines.extend(f"    {n}. {remedy}" for n, remedy in enumerate(self.remedies, 1))
-        return "\n".join(lines)
+        return hide_secrets("\n".join(lines))
 
 
 class DataError(UserError):

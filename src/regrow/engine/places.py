@@ -74,12 +74,16 @@ def list_places(source: Source, mirror: str | None) -> Iterator[Place]:
         yield Place(url, expected)
 
 
+def known_digests(source: Source) -> list[str]:
+    """The SHA-256 of every file that may stand for the source in the cache."""
+    return [expected.sha256 for expected in _wanted(source)]
+
+
 def is_at_hand(source: Source, downloads: Path, mirror: str | None) -> bool:
     """Whether the cache or a folder has the source's file; what is in it is not looked at."""
-    places = list(list_places(source, mirror))
-    wanted = [Expected(source.remote.digest, source.remote.bytes), *(p.expected for p in places)]
-    return any(_cache_path(downloads, expected).exists() for expected in wanted) or any(
-        place.folder is not None and Path(place.address).is_file() for place in places
+    return any(_cache_path(downloads, expected).exists() for expected in _wanted(source)) or any(
+        place.folder is not None and Path(place.address).is_file()
+        for place in list_places(source, mirror)
     )
 
 
@@ -101,9 +105,7 @@ def obtain(
         raise _no_place(source, mirror, failures)
     try:
         with exclusive(downloads / f".lock-{source.remote.digest}"):
-            wanted = [Expected(source.remote.digest, source.remote.bytes)]
-            wanted += [place.expected for place in places]
-            for expected in dict.fromkeys(wanted):
+            for expected in _wanted(source):
                 cached = _cache_path(downloads, expected)
                 if not cached.exists():
                     continue
@@ -124,6 +126,15 @@ def obtain(
             remedies=["make room or allow writing there", "set REGROW_HOME to another folder"],
         ) from error
     raise _no_place(source, mirror, failures)
+
+
+def _wanted(source: Source) -> list[Expected]:
+    """Upstream's file, and the mirror's own packing of it, also where no mirror is set any more."""
+    remote, copy = source.remote, source.remote.mirror
+    wanted = [Expected(remote.sha256, remote.bytes)] if remote.sha256 else []
+    if isinstance(copy, MirrorCopy):
+        wanted.append(Expected(copy.sha256, copy.bytes))
+    return wanted
 
 
 def _cache_path(downloads: Path, expected: Expected) -> Path:

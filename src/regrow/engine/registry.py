@@ -3,7 +3,8 @@
 The only file that imports MLflow. A release is made in an order in which every moment may be the
 last: the run and its model, then the version (which marks them complete), then the decision as a
 tag of the version, then the alias, then the mark that the decision was carried out, then the log.
-Releasing again under the same key goes on where it stopped.
+Releasing again under the same key goes on where it stopped. A rollback that was killed on its way
+is ended by the next release or rollback.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ from typing import Any
 from regrow.engine.errors import UserError
 from regrow.engine.gate import Decision, append_decision, now, parse_decision, read_decisions
 from regrow.engine.locks import exclusive
+from regrow.engine.secrets import USER_INFO, hide_secrets
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 KEY, DECISION, CARRIED_OUT = "regrow.key", "regrow.decision", "regrow.carried_out"
+# A rollback that was decided and is not yet both carried out and logged.
+ROLLBACK = "regrow.rollback"
 MODEL_PATH = "model"
 
 Judge = Callable[[int, int | None, Any | None, str | None], Decision]
@@ -133,7 +137,7 @@ class Registry:
         except Exception as error:
             if tracking_uri.startswith("http"):
                 raise ConnectionError(
-                    f"no MLflow server answers at {tracking_uri}: {error}"
+                    hide_secrets(f"no MLflow server answers at {tracking_uri}: {error}")
                 ) from error
             raise UserError(
                 "MLflow's database cannot be opened",
@@ -214,15 +218,72 @@ class Registry:
         found = self.client.search_model_versions(f"name='{self.name}'")
         return sorted(found, key=lambda version: -int(version.version))
 
+    def names(self) -> list[str]:
+        """Every registered model of this database or server."""
+        names: list[str] = []
+        token: str | None = None
+        while True:
+            page = self.client.search_registered_models(page_token=token)
+            names += [found.name for found in page]
+            token = page.token
+            if not token:
+                return names
+
+    def in_use(self, newest: int) -> list[Any]:
+        """The versions that people still ask for: champion, challenger and so many newest."""
+        aliased = [self._by_alias(CHAMPION), self._by_alias(CHALLENGER)]
+        found = {v.version: v for v in (*aliased, *self.versions()[:newest]) if v is not None}
+        return list(found.values())
+
     def artifact(self, version: Any, name: str) -> Path:
         """A file of the run that made a version, on this machine."""
         import mlflow
 
         return Path(mlflow.artifacts.download_artifacts(run_id=version.run_id, artifact_path=name))
 
+    def release_of(self, version: Any) -> tuple[Release, Decision | None]:
+        """A version as the release that it was made from, its files on this machine.
+
+        Returns:
+            The release, and the decision that was taken on it.
+        """
+        import mlflow
+
+        run = self.client.get_run(version.run_id)
+        folder = self.artifact(version, "")
+        uri = f"models:/{self.name}/{version.version}"
+        logged = Path(mlflow.artifacts.download_artifacts(uri))
+        curves, metrics = {}, {}
+        for name in run.data.metrics:
+            points = self.client.get_metric_history(version.run_id, name)
+            if len(points) > 1:
+                curves[name] = [point.value for point in sorted(points, key=lambda p: p.step)]
+            else:
+                metrics[name] = run.data.metrics[name]
+        own = {name: value for name, value in run.data.tags.items() if name.startswith("regrow.")}
+        release = Release(
+            key=own.pop(KEY),
+            run_name=run.info.run_name,
+            params=run.data.params,
+            metrics=metrics,
+            curves=curves,
+            tags=own,
+            model=next(logged.rglob("model.keras")),
+            example=folder / "example.npz",
+            pip_requirements=(logged / "requirements.txt").read_text().split(),
+            files=[
+                (path, path.parent.relative_to(folder).as_posix().removeprefix("."))
+                for path in sorted(folder.rglob("*"))
+                if path.is_file() and path != folder / "example.npz"
+            ],
+        )
+        taken = version.tags.get(DECISION)
+        return release, parse_decision(json.loads(taken)) if taken else None
+
     def publish(self, release: Release, judge: Judge) -> Published:
         """Registers a release, once a key, and lets the gate decide on the champion."""
         with exclusive(self.home / "locks" / f"{self.name}-registry.lock"):
+            self._end_rollbacks()
             version = self._find_key(release.key)
             if version is None:
                 self._remove_half_written(release.key)
@@ -247,6 +308,7 @@ class Registry:
             UserError: no such version, or it no longer answers as it did. Nothing moves then.
         """
         with exclusive(self.home / "locks" / f"{self.name}-registry.lock"):
+            self._end_rollbacks()
             present = self.champion()
             before = int(present.version) if present else None
             target = self.find(version if version is not None else self._previous(before))
@@ -274,9 +336,18 @@ class Registry:
                 key=f"rollback-{number}-{now()}",
                 at=now(),
             )
-            self.client.set_registered_model_alias(self.name, CHAMPION, str(number))
-        append_decision(self.decisions, decision)
+            self._tag(number, ROLLBACK, json.dumps(asdict(decision)))
+            self._end_rollbacks()
         return decision
+
+    def _end_rollbacks(self) -> None:
+        """Carries out and logs what was decided: just now, or by a process that was killed."""
+        for version in self.versions():
+            if ROLLBACK in version.tags:
+                decision = parse_decision(json.loads(version.tags[ROLLBACK]))
+                self.client.set_registered_model_alias(self.name, CHAMPION, str(version.version))
+                append_decision(self.decisions, decision)
+                self.client.delete_model_version_tag(self.name, str(version.version), ROLLBACK)
 
     def _previous(self, champion: int | None) -> int:
         """The champion before the present one, as the log has it."""
@@ -453,4 +524,5 @@ class Registry:
             self.tracking_uri if self.tracking_uri.startswith("http") else "http://127.0.0.1:5000"
         )
         experiment = self.client.get_run(run_id).info.experiment_id
+        base = USER_INFO.sub("", base)  # a person opens it under a name of their own
         return f"{base.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"

@@ -105,6 +105,9 @@ class ModelSpec:
         stages: how the model does "clean", "validate", "train" and "evaluate".
         gate: how a challenger is judged.
         predict: dotted path of `predict(model, paths) -> pandas.DataFrame`.
+        read_inputs: dotted path of `read(path) -> pandas.DataFrame`: a file to predict from, with
+            the columns that the training profile describes. None where inputs are no table: their
+            drift cannot be told.
         scope: what the champions of a configuration are for: only those of one scope compete. ""
             where there is one kind, else a short name that becomes part of the registered one.
         id_column: the column by which a person finds a row of the clean table again.
@@ -119,6 +122,7 @@ class ModelSpec:
     gate: Gate
     predict: str
     needs: Callable[[Any, tuple[str, ...]], tuple[str, ...]] = _every_source
+    read_inputs: str | None = None
     scope: Callable[[ModelConfig], str] = _everything
     id_column: str | None = None
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

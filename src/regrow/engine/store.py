@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from regrow.engine.errors import LockTimeout
 from regrow.engine.fingerprint import Components, digest_file, digest_json
 from regrow.engine.locks import exclusive
 
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".building-"
+REMOVED = ".removing-"
 
 
 class FileInfo(BaseModel):
@@ -159,6 +161,45 @@ class Store:
                     lock.unlink(missing_ok=True)
             except filelock.Timeout:
                 continue
+
+    def folders(self) -> Iterator[tuple[Path, Manifest | None]]:
+        """Every entry's folder and what it says of itself; None where that cannot be read.
+
+        The files are not checked: this is for whoever counts or cleans up.
+        """
+        for path in sorted(self.home.glob("store/*/*/*")):
+            if path.name.startswith(".") or not path.is_dir():
+                continue
+            try:
+                yield path, Manifest.model_validate_json((path / MANIFEST).read_bytes())
+            except (ValidationError, OSError):
+                yield path, None
+
+    def discard(self, folder: Path, unless: Callable[[], bool]) -> bool:
+        """Removes an entry's or a scratch folder whole: it is renamed away, then deleted.
+
+        Args:
+            folder: `<store or scratch>/<model>/<stage>/<fingerprint>`.
+            unless: asked while no run can find or build this entry; True leaves it alone.
+
+        Returns:
+            Whether it was removed; not if a run is building it just now.
+        """
+        model, stage, fingerprint = folder.parts[-3:]
+        try:
+            with exclusive(
+                self.home / "locks" / f"{model}-{stage}-{fingerprint}.lock", timeout_s=0
+            ):
+                if unless() or not folder.exists():
+                    return False
+                removed = folder.with_name(f"{REMOVED}{fingerprint}")
+                shutil.rmtree(removed, ignore_errors=True)
+                folder.rename(removed)
+        except LockTimeout:
+            return False
+        shutil.rmtree(removed, ignore_errors=True)
+        remove_empty_parents(folder, self.home)
+        return True
 
     def _path(self, model: str, stage: str, fingerprint: str) -> Path:
         return self.home / "store" / model / stage / fingerprint

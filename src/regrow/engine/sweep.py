@@ -1,22 +1,14 @@
-"""One model run once for each of several values of a setting, each in a process of its own.
-
-A process a run keeps trainings apart (seeds and compiled functions are global) and bounds memory:
-no more than the workers' runs are alive at a time. What is found in the store is not done again.
-"""
+"""One model run once for each of several values of a setting."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from regrow.engine.config import flatten, make_request, merge, nest
-from regrow.engine.errors import ProcessDied, UserError
+from regrow.engine.jobs import Job
 from regrow.engine.spec import ModelSpec
 
 
@@ -43,96 +35,33 @@ class SweepRequest(BaseModel):
     sample: bool = False
     workers: int = Field(2, ge=1, le=64)
 
-    def name_value(self, value: Any) -> str:
-        """One run's name, such as "tasks=[3]"."""
-        return f"{self.setting}={json.dumps(value)}"
 
-
-def check_sweep(spec: ModelSpec, request: SweepRequest) -> None:
-    """Makes sure that every run can be asked for, before the first one starts.
+def list_sweep(spec: ModelSpec, request: SweepRequest) -> list[Job]:
+    """The runs of a sweep, once it is sure that each can be asked for.
 
     Raises:
         UserError: an unknown preset or setting, or a value out of bounds.
     """
+    common = ["--sample"] if request.sample else []
+    common += ["--preset", request.preset] if request.preset else []
+    common += set_options(request.overrides)
+    jobs = []
     for value in request.values:
         changes = merge(request.overrides, nest(request.setting, value))
         make_request(spec, preset=request.preset, overrides=changes)
-
-
-def run_value(request: SweepRequest, value: Any) -> dict[str, Any]:
-    """Runs the six stages for one value in a process of its own; returns the run's summary.
-
-    Raises:
-        UserError: the run failed by what a person can put right.
-        ProcessDied: it was killed; another try goes on where it was.
-        RuntimeError: it failed otherwise.
-    """
-    options = [*(["--preset", request.preset] if request.preset else [])]
-    for name, given in [*flatten(request.overrides).items(), (request.setting, value)]:
-        options += ["--set", f"{name}={json.dumps(given)}"]
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "regrow.cli", "run", request.model, "--no-prefect", "--json"),
-            *(["--sample"] if request.sample else []),
-            *options,
-        ],
-        env={**os.environ, **limit_threads(request.workers)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode == UserError.exit_code:
-        raise UserError(
-            f"the run {request.name_value(value)} failed",
-            received=done.stderr.strip().removeprefix("error: "),
-        )
-    if done.returncode != 0:
-        failure = ProcessDied if done.returncode < 0 else RuntimeError
-        raise failure(
-            f"the run {request.name_value(value)} ended with {done.returncode}: "
-            f"{done.stderr.strip()[-500:]}"
-        )
-    summary: dict[str, Any] = json.loads(done.stdout)
-    return summary
-
-
-def limit_threads(workers: int) -> dict[str, str]:
-    """Variables that give each of several processes its share of the cores."""
-    share = str(max(1, (os.cpu_count() or 1) // workers))
-    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
-    return {name: os.environ.get(name, share) for name in names}
-
-
-def combine(
-    request: SweepRequest, summaries: Mapping[str, Mapping[str, Any] | str]
-) -> dict[str, Any]:
-    """All runs as one table: headline, decision and report, and what failed.
-
-    Args:
-        summaries: by the run's name, its summary, or what went wrong.
-    """
-    rows: list[list[Any]] = []
-    for name, summary in summaries.items():
-        if isinstance(summary, str):
-            rows.append([name, None, summary.splitlines()[0], ""])
-        else:
-            decision = summary["decision"]
-            rows.append(
-                [
-                    name,
-                    summary["headline"]["value"],
-                    f"{decision['action']}, version {summary['version']}",
-                    summary["report"],
-                ]
+        jobs.append(
+            Job(
+                name=f"{request.setting}={json.dumps(value)}",
+                model=request.model,
+                options=[*common, *set_options({request.setting: value})],
             )
-    values = [row[1] for row in rows if row[1] is not None]
-    if len(values) > 1:
-        rows.append(["mean", sum(values) / len(values), "", ""])
-    first = next((s for s in summaries.values() if not isinstance(s, str)), None)
-    what = f"{first['headline']['label']} {first['headline']['unit']}".strip() if first else "value"
-    return {
-        "title": f"{request.model} by {request.setting}",
-        "columns": ["run", what, "outcome", "report"],
-        "rows": rows,
-        "failed": sum(isinstance(summary, str) for summary in summaries.values()),
-    }
+        )
+    return jobs
+
+
+def set_options(settings: dict[str, Any]) -> list[str]:
+    """Settings as options of `regrow run`."""
+    options = []
+    for name, value in flatten(settings).items():
+        options += ["--set", f"{name}={json.dumps(value)}"]
+    return options

@@ -129,6 +129,7 @@ SPEC = ModelSpec(
     # A thousandth of the champion's RMSE: less is noise between seeds.
     gate=Gate(score=f"{PACKAGE}.score:score", metric="rmse", margin=0.001, unit="µg/m³"),
     predict=f"{PACKAGE}.predict:predict",
+    read_inputs=f"{PACKAGE}.data:read_readings",
     id_column=TIMESTAMP,
     presets={
         "best": {},

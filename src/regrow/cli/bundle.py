@@ -1,0 +1,107 @@
+"""The commands for machines without a network: bundle export, bundle import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from regrow.cli.act import prepare_terminal
+from regrow.cli.options import Json
+from regrow.cli.output import console, print_json, print_table, progress_bars
+from regrow.engine.config import list_scopes, read_environment
+from regrow.models import get_spec, list_models
+
+EXPORT_EXAMPLES = (
+    "Examples: [bold]regrow bundle export models.zip[/]   "
+    "[bold]regrow bundle export air.zip --model air-quality --json[/]   "
+    "[bold]regrow bundle export weights.zip --no-sources[/]"
+)
+IMPORT_EXAMPLES = (
+    "Examples: [bold]regrow bundle import models.zip[/]   "
+    "[bold]regrow bundle import models.zip --sha256 DIGEST --json[/]"
+)
+MIB = 2**20
+
+app = typer.Typer(
+    help="Carry sources and champions to a machine without a network, in one archive.",
+    no_args_is_help=True,
+    epilog="Example: [bold]regrow bundle export models.zip[/]",
+)
+
+
+@app.command("export", epilog=EXPORT_EXAMPLES)
+def export(
+    file: Annotated[Path, typer.Argument(help="The archive to write, a zip.")],
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="Only this model; repeatable. [default: all with a champion]"),
+    ] = None,
+    sources: Annotated[
+        bool, typer.Option("--sources/--no-sources", help="Whether the source files go along.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Writes champions, the sources of their data and the list of wheels into one archive.
+
+    A source that is not in the cache is fetched. A model that is named and has no champion gives
+    its sources, to be trained there.
+    """
+    prepare_terminal()
+    from regrow.engine.bundle import export_bundle
+
+    settings = read_environment()
+    names = models or [
+        name
+        for name in list_models()
+        if any(list_scopes(settings.home, name, sample=sample) for sample in (False, True))
+    ]
+    with progress_bars():
+        made = export_bundle([get_spec(n) for n in names], settings, file, sources=sources)
+    if as_json:
+        print_json(made)
+        return
+    for champion in made["champions"]:
+        console.print(f"champion: {champion}", markup=False)
+    for source in made["sources"]:
+        console.print(f"source: {source}", markup=False)
+    for source in made["absent"]:
+        console.print(f"not there, and not needed: {source}", markup=False)
+    if not made["lock"]:
+        console.print("no requirements.lock here: packages.txt has this machine's versions")
+    console.print(
+        f"{made['bytes'] / MIB:,.1f} MiB written to {made['path']}\nsha256 {made['sha256']}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@app.command("import", epilog=IMPORT_EXAMPLES)
+def import_(
+    file: Annotated[Path, typer.Argument(help="An archive that regrow bundle export wrote.")],
+    sha256: Annotated[str | None, typer.Option(help="The digest that export printed.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Checks an archive by digest, then takes its sources and champions in.
+
+    Each champion is loaded and must answer as it did there. It becomes champion where there is
+    none; elsewhere the champion stays, and rollback moves to the one that came.
+    """
+    prepare_terminal()
+    from regrow.engine.unbundle import import_bundle
+
+    with progress_bars():
+        found = import_bundle(file, read_environment(), get_spec, sha256=sha256)
+    if as_json:
+        print_json(found)
+        return
+    rows = [[one["registered"], one["version"], one["reason"]] for one in found["champions"]]
+    if rows:
+        print_table("champions", ["model", "version", "what became of it"], rows)
+    for source in found["sources"]:
+        console.print(f"source: {source}", markup=False)
+    for name, versions in found["other_libraries"].items():
+        console.print(f"{name} is {versions['here']} here and was {versions['there']} there")
+    if found["lock"]:
+        console.print(f"list of wheels: {found['lock']}", markup=False, soft_wrap=True)
