@@ -12,7 +12,7 @@ export GX_ANALYTICS_ENABLED ?= false
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help setup run test test-backends torch check format bench ui lock clean
+.PHONY: help setup run test test-backends torch check format bench ui deploy lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -85,6 +85,9 @@ ui: $(STAMP) ## Serve Prefect (port 4200) and MLflow (port 5000) on this machine
 	echo "Prefect: http://127.0.0.1:4200   MLflow: http://127.0.0.1:5000   (Ctrl-C ends both)"; \
 	echo "to send runs there: export PREFECT_API_URL=http://127.0.0.1:4200/api"; \
 	$(BIN)/prefect server start --host 127.0.0.1 --port 4200
+
+deploy: $(STAMP) ## Make pools, automations and deployments on the server of PREFECT_API_URL
+	@$(BIN)/regrow deploy
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes \

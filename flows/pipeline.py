@@ -17,6 +17,7 @@ from regrow.engine.errors import UserError
 from regrow.engine.pipeline import Pipeline, Stage, StageRef
 from regrow.engine.runs import run_stages
 from regrow.models import get_spec
+from tasks.elsewhere import choose_pools
 from tasks.stages import TASKS
 
 
@@ -41,15 +42,25 @@ def request_of(model: str, parameters: Mapping[str, Any]) -> RunRequest:
         overrides=config.model_dump() if isinstance(config, BaseModel) else config,
         data=parameters.get("data", "real"),
         sources={name: Path(path) for name, path in (parameters.get("sources") or {}).items()},
+        versions=parameters.get("versions"),
     )
 
 
-def run_pipeline(request: RunRequest) -> dict[Stage, StageRef]:
-    """Runs one model's stages as Prefect tasks and leaves its summary as artifacts."""
+def run_pipeline(
+    request: RunRequest, on: Mapping[Stage, str] | None = None
+) -> dict[Stage, StageRef]:
+    """Runs one model's stages as Prefect tasks and leaves its summary as artifacts.
+
+    Args:
+        request: what is asked for.
+        on: the work pool that does a stage; those of the model's `resources` count where this says
+            nothing and the server has a deployment for them.
+    """
     pipeline = Pipeline(get_spec(request.model), request, read_environment())
+    pools = choose_pools(pipeline.spec, on or {})
 
     def run_one(stage: Stage, inputs: Any) -> StageRef:
-        state: Any = TASKS[stage](request, dict(inputs), return_state=True)
+        state: Any = TASKS[stage](request, dict(inputs), pools.get(stage), return_state=True)
         ref: StageRef = state.result()
         return ref
 

@@ -16,6 +16,7 @@ from regrow.engine.errors import is_transient
 from regrow.engine.pipeline import STAGES, Pipeline, Stage, StageRef
 from regrow.engine.progress import report
 from regrow.models import get_spec
+from tasks.elsewhere import run_elsewhere
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,14 @@ def _stage_task(stage: Stage) -> Task[..., Any]:
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-    def run(request: RunRequest, inputs: dict[Stage, StageRef]) -> State[StageRef] | StageRef:
+    def run(
+        request: RunRequest, inputs: dict[Stage, StageRef], pool: str | None = None
+    ) -> State[StageRef] | StageRef:
         pipeline = Pipeline(get_spec(request.model), request, read_environment())
-        ref = pipeline.run_stage(stage, inputs, report)
+        if pool is None:
+            ref = pipeline.run_stage(stage, inputs, report)
+        else:
+            ref = run_elsewhere(pipeline, stage, inputs, pool, timeout_s=policy.timeout_s)
         if ref.cached:
             message = f"unchanged: {ref.fingerprint[:12]}"
             return Completed(name="Cached", message=message, data=ref)

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from regrow.cli import act
+from regrow.cli import act, operate
 from regrow.cli.ask import ASK_EXAMPLES, ask
-from regrow.cli.options import Json, Model, Sample, Scope, build_request
+from regrow.cli.options import DataVersions, Json, Model, Sample, Scope, build_request
 from regrow.cli.output import console, print_json, print_table
 from regrow.engine.config import (
+    DataChoice,
     decisions_path,
     effective_preset,
     flatten,
@@ -33,6 +34,7 @@ app = typer.Typer(
     epilog="Example: [bold]regrow run air-quality[/], then [bold]regrow status[/]",
 )
 act.register(app)
+operate.register(app)
 app.command("ask", epilog=ASK_EXAMPLES)(ask)
 
 
@@ -130,6 +132,7 @@ def why(
     preset: Annotated[str | None, typer.Option(help="As in regrow run.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="As in regrow run.")] = None,
     sources: Annotated[list[str] | None, typer.Option("--source", help="As in regrow run.")] = None,
+    versions: DataVersions = None,
     sample: Sample = False,
     as_json: Json = False,
 ) -> None:
@@ -140,10 +143,11 @@ def why(
     settings = read_environment()
     spec = get_spec(model)
     record = last_run(settings.home, spec.name)
-    if record and not (preset or overrides or sources or sample):
+    if record and not (preset or overrides or sources or versions or sample):
         request = record.request
     else:
-        request = build_request(spec, preset, overrides, sources, "sample" if sample else "real")
+        data: DataChoice = "sample" if sample else "real"
+        request = build_request(spec, preset, overrides, sources, data, versions)
     verdicts = explain_stages(Pipeline(spec, request, settings), record)
     if as_json:
         print_json(verdicts)

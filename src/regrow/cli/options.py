@@ -19,6 +19,13 @@ Scope = Annotated[
     str, typer.Option(help="Which of the model's champions, such as qa02; see regrow status.")
 ]
 
+DataVersions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data-version", metavar="NAME=DIGEST", help="A source at an earlier version of its data."
+    ),
+]
+
 
 def build_request(
     spec: ModelSpec,
@@ -26,6 +33,7 @@ def build_request(
     overrides: list[str] | None,
     sources: list[str] | None,
     data: DataChoice,
+    versions: list[str] | None = None,
 ) -> RunRequest:
     """Puts the options of one command line together."""
     local = parse_sources(sources or [])
@@ -40,20 +48,27 @@ def build_request(
         overrides=parse_overrides(overrides or []),
         data=data,
         sources=local,
+        versions=parse_pairs(versions or [], "--data-version", "air-quality=13277ae5"),
     )
 
 
 def parse_sources(pairs: list[str]) -> dict[str, Path]:
     """Turns "NAME=PATH" pairs into local files by source name."""
-    files: dict[str, Path] = {}
+    files = parse_pairs(pairs, "--source", "air-quality=AirQualityUCI.csv")
+    return {name: Path(path) for name, path in files.items()}
+
+
+def parse_pairs(pairs: list[str], option: str, example: str) -> dict[str, str]:
+    """Turns "NAME=VALUE" pairs of an option into a mapping."""
+    values: dict[str, str] = {}
     for pair in pairs:
-        name, separator, path = pair.partition("=")
-        if not separator or not path:
+        name, separator, value = pair.partition("=")
+        if not separator or not name or not value:
             raise UserError(
-                "a local source must be given as NAME=PATH",
-                where="--source",
+                f"{option} is given with a name and a value",
+                where=option,
                 received=pair,
-                expected="for example --source air-quality=AirQualityUCI.csv",
+                expected=f"for example {option} {example}",
             )
-        files[name] = Path(path)
-    return files
+        values[name] = value
+    return values

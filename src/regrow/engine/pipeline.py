@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -19,6 +20,7 @@ from regrow.engine.errors import SourceError, UserError
 from regrow.engine.fingerprint import PACKAGE_DIR, Components, collect, digest_json
 from regrow.engine.spec import ModelSpec, Progress, StageContext, load
 from regrow.engine.store import Entry, Store
+from regrow.engine.versions import current_sources
 
 if TYPE_CHECKING:
     pass
@@ -147,10 +149,15 @@ class Pipeline:
     def _may_fall_back(self) -> bool:
         return self.request.data == "real-or-sample" and not self.request.sources
 
+    @cached_property
+    def _sources(self) -> dict[str, sources.Source]:
+        """Read once, so that a refresh in between cannot part a fingerprint from its data."""
+        settings = self.settings
+        return current_sources(settings.data_dir, settings.home, self.request.versions)
+
     def _source_version(self, name: str, sample: bool) -> str:
-        declared = sources.load_sources(self.settings.data_dir / "sources.toml")
         return sources.source_version(
-            declared[name],
+            self._sources[name],
             sample=sample,
             local=self.request.sources.get(name),
             data_dir=self.settings.data_dir,
@@ -158,12 +165,11 @@ class Pipeline:
 
     def _find_optional(self) -> dict[str, str]:
         """Which sources that may be missing are at hand, so that one that comes later is taken."""
-        declared = sources.load_sources(self.settings.data_dir / "sources.toml")
         downloads, mirror = self.settings.home / "downloads", self.settings.mirror
         return {
-            f"{name} at hand": str(sources.is_at_hand(declared[name], downloads, mirror))
+            f"{name} at hand": str(sources.is_at_hand(self._sources[name], downloads, mirror))
             for name in self.spec.sources
-            if declared[name].optional
+            if self._sources[name].optional
         }
 
     def _download(self, progress: Progress) -> tuple[Entry, bool]:
@@ -180,10 +186,9 @@ class Pipeline:
         components = self.components("download", {}, sample=sample)
 
         def make(out: Any, _scratch: Any) -> dict[str, Any]:
-            declared = sources.load_sources(self.settings.data_dir / "sources.toml")
             facts = [
                 sources.fetch(
-                    declared[name],
+                    self._sources[name],
                     out,
                     downloads=self.settings.home / "downloads",
                     mirror=self.settings.mirror,

@@ -78,7 +78,7 @@ def is_at_hand(source: Source, downloads: Path, mirror: str | None) -> bool:
     """Whether the cache or a folder has the source's file; what is in it is not looked at."""
     places = list(list_places(source, mirror))
     wanted = [Expected(source.remote.sha256, source.remote.bytes), *(p.expected for p in places)]
-    return any(_cache_path(downloads, expected).exists() for expected in wanted) or any(
+    return any(cache_path(downloads, expected).exists() for expected in wanted) or any(
         place.folder is not None and Path(place.address).is_file() for place in places
     )
 
@@ -102,7 +102,7 @@ def obtain(
             wanted = [Expected(source.remote.sha256, source.remote.bytes)]
             wanted += [place.expected for place in places]
             for expected in dict.fromkeys(wanted):
-                cached = _cache_path(downloads, expected)
+                cached = cache_path(downloads, expected)
                 if not cached.exists():
                     continue
                 if digest_file(cached) == expected.sha256:
@@ -124,7 +124,8 @@ def obtain(
     raise _no_place(source, mirror, failures)
 
 
-def _cache_path(downloads: Path, expected: Expected) -> Path:
+def cache_path(downloads: Path, expected: Expected) -> Path:
+    """Where the cache keeps a file, by its digest."""
     return downloads / expected.sha256[:2] / expected.sha256
 
 
@@ -147,7 +148,7 @@ def _fetch(
             raise
     with part.open("rb") as stream:
         os.fsync(stream.fileno())
-    target = _cache_path(downloads, place.expected)
+    target = cache_path(downloads, place.expected)
     target.parent.mkdir(exist_ok=True)
     part.replace(target)
     for left in downloads.glob(f"{stem}*"):

@@ -93,6 +93,7 @@ class Source(_Declared):
     citation: str
     sample: RelativePath | None = None
     optional: str | None = None
+    refresh: bool = False
     file: RelativePath
     archive: Archive | None = None
     plain: Plain | None = None
