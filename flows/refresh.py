@@ -73,7 +73,7 @@ def announce(settings: Settings, news: Sequence[Look]) -> None:
     run: the triggers count an event once for each source and version.
     """
     for new in news:
-        run_coro_as_sync(_send(describe(new)))
+        run_coro_as_sync(send(describe(new)))
         mark_announced(settings, new.source, new.version)
 
 
@@ -96,8 +96,8 @@ def describe(new: Look) -> Event:
     )
 
 
-async def _send(event: Event) -> None:
-    # With a checkpoint for each event, the client returns when the server has it.
+async def send(event: Event) -> None:
+    """Sends one event; returns when the server has it, which takes a checkpoint for each."""
     async with get_events_client(checkpoint_every=1) as client:
         await client.emit(event)
 

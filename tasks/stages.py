@@ -17,6 +17,7 @@ from regrow.engine.pipeline import STAGES, Pipeline, Stage, StageRef
 from regrow.engine.progress import report
 from regrow.models import get_spec
 from tasks.elsewhere import run_elsewhere
+from tasks.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def _stage_task(stage: Stage) -> Task[..., Any]:
     ) -> State[StageRef] | StageRef:
         pipeline = Pipeline(get_spec(request.model), request, read_environment())
         if pool is None:
-            ref = pipeline.run_stage(stage, inputs, report)
+            with progress_bar(f"{request.model}-{stage}-progress"):
+                ref = pipeline.run_stage(stage, inputs, report)
         else:
             ref = run_elsewhere(pipeline, stage, inputs, pool, timeout_s=policy.timeout_s)
         if ref.cached:

@@ -102,15 +102,20 @@ class Server:
         return Path(self.env["REGROW_HOME"])
 
     def post(self, path: str, body: Any, *, method: str = "POST") -> Any:
-        """An answer of its API."""
+        """An answer of its API; a server that is busy (503) is asked again, as its clients do."""
         auth = self.env.get("PREFECT_API_AUTH_STRING")
-        answer = httpx.request(
-            method,
-            f"{self.url}/{path}",
-            json=body,
-            timeout=30,
-            auth=tuple(auth.split(":", 1)) if auth else None,  # type: ignore[arg-type]
-        ).raise_for_status()
+        for _ in range(30):
+            answer = httpx.request(
+                method,
+                f"{self.url}/{path}",
+                json=body,
+                timeout=60,
+                auth=tuple(auth.split(":", 1)) if auth else None,  # type: ignore[arg-type]
+            )
+            if answer.status_code != 503:
+                break
+            time.sleep(1)
+        answer.raise_for_status()
         return answer.json() if answer.content else None
 
     def call(self, *command: str, cwd: Path = REPOSITORY) -> str:
@@ -154,6 +159,12 @@ class Server:
         found = self.post(f"deployments/name/{name}", None, method="GET")
         body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
         return str(self.post(f"deployments/{found['id']}/create_flow_run", body)["id"])
+
+    def set_parameters(self, name: str, **parameters: Any) -> None:
+        """Changes the usual parameters of a deployment, as its page in the UI does."""
+        found = self.post(f"deployments/name/{name}", None, method="GET")
+        body = {"parameters": {**found["parameters"], **parameters}}
+        self.post(f"deployments/{found['id']}", body, method="PATCH")
 
     def wait_for_end(self, run_id: str, timeout_s: float = 300) -> dict[str, Any]:
         """A flow run when it has ended, whatever became of it."""

@@ -21,6 +21,11 @@ def report(what: str, done: int, total: int) -> None:
     _reporter.get()(what, done, total)
 
 
+def current_reporter() -> Progress:
+    """The reporter of the current context."""
+    return _reporter.get()
+
+
 @contextmanager
 def reporting_to(reporter: Progress) -> Iterator[None]:
     """Sends the progress of everything inside to `reporter`."""
