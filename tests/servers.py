@@ -9,9 +9,11 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ FOREIGN = (
     "PREFECT_SERVER_DATABASE_CONNECTION_URL",
     "PREFECT_API_DATABASE_CONNECTION_URL",
 )
+# A busy machine may take ten times as long; who waits longer than this waits in vain.
+PATIENCE_S = 900.0
 # Nobody waits in a test as long as a server in use may.
 IMPATIENT = {
     "PREFECT_WORKER_QUERY_SECONDS": "1",
@@ -39,13 +43,13 @@ IMPATIENT = {
 }
 
 
-def wait_for(what: str, found: Callable[[], Any], timeout_s: float = 120) -> Any:
+def wait_for(what: str, found: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any:
     """The first value of `found` that counts as true."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         if value := found():
             return value
-        time.sleep(0.3)
+        time.sleep(0.5)
     raise AssertionError(f"{what} did not come within {timeout_s:.0f} s")
 
 
@@ -101,20 +105,23 @@ class Server:
         """The REGROW_HOME of its workers."""
         return Path(self.env["REGROW_HOME"])
 
+    @cached_property
+    def client(self) -> httpx.Client:
+        """Asks the API, with the password if there is one."""
+        user, _, password = self.env.get("PREFECT_API_AUTH_STRING", "").partition(":")
+        return httpx.Client(auth=(user, password) if user else None, timeout=60)
+
     def post(self, path: str, body: Any, *, method: str = "POST") -> Any:
         """An answer of its API; a server that is busy (503) is asked again, as its clients do."""
-        auth = self.env.get("PREFECT_API_AUTH_STRING")
-        for _ in range(30):
-            answer = httpx.request(
-                method,
-                f"{self.url}/{path}",
-                json=body,
-                timeout=60,
-                auth=tuple(auth.split(":", 1)) if auth else None,  # type: ignore[arg-type]
-            )
-            if answer.status_code != 503:
-                break
-            time.sleep(1)
+
+        def ask() -> list[httpx.Response]:  # a refusal counts as false, a list does not
+            try:
+                answer = self.client.request(method, f"{self.url}/{path}", json=body)
+            except httpx.TimeoutException:
+                return []
+            return [answer] if answer.status_code != 503 else []
+
+        (answer,) = wait_for(f"an answer to {method} {path}", ask)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -127,7 +134,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -157,7 +164,11 @@ class Server:
     def run_deployment(self, name: str, **parameters: Any) -> str:
         """Starts a run now; its id."""
         found = self.post(f"deployments/name/{name}", None, method="GET")
-        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        body = {
+            "parameters": parameters,
+            "state": {"type": "SCHEDULED"},
+            "idempotency_key": uuid.uuid4().hex,  # it may have to be asked for twice
+        }
         return str(self.post(f"deployments/{found['id']}/create_flow_run", body)["id"])
 
     def set_parameters(self, name: str, **parameters: Any) -> None:
@@ -166,7 +177,7 @@ class Server:
         body = {"parameters": {**found["parameters"], **parameters}}
         self.post(f"deployments/{found['id']}", body, method="PATCH")
 
-    def wait_for_end(self, run_id: str, timeout_s: float = 300) -> dict[str, Any]:
+    def wait_for_end(self, run_id: str, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """A flow run when it has ended, whatever became of it."""
 
         def ended() -> Any:
@@ -237,7 +248,7 @@ def run_server(folder: Path, **settings: str) -> Iterator[Server]:
             return False
 
     try:
-        wait_for("the server", healthy, 180)
+        wait_for("the server", healthy)
         yield Server(url, env, folder)
     finally:
         stop(process)

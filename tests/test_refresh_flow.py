@@ -58,10 +58,10 @@ class Story:
         run = self.server.wait_for_end(run_id)
         assert run["state_type"] == "COMPLETED", self.log()
 
-    def trained(self, timeout_s: float = 240) -> dict[str, Any]:
+    def trained(self) -> dict[str, Any]:
         """The one pipeline's run that came of it, when it has ended."""
-        run: dict[str, Any] = wait_for("a run that was triggered", self.new_runs, timeout_s)[0]
-        ended = self.server.wait_for_end(run["id"], timeout_s)
+        run: dict[str, Any] = wait_for("a run that was triggered", self.new_runs)[0]
+        ended = self.server.wait_for_end(run["id"])
         self.told.add(run["id"])
         return ended
 

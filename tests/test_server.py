@@ -97,7 +97,7 @@ def test_without_the_password_nobody_gets_in(server: Server, tmp_path: Path) -> 
         env={**env, "REGROW_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 2
@@ -112,7 +112,7 @@ def test_without_a_server_deploying_says_what_is_missing(tmp_path: Path) -> None
         env={**env, "REGROW_HOME": str(tmp_path), "PREFECT_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 2

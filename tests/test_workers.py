@@ -107,7 +107,7 @@ def wait_for_training(server: Server, number: int) -> dict[str, Any]:
         ready = any(path.is_file() for path in checkpoints)
         return sent[number - 1] if ready and tasks and tasks[0]["state_type"] == "RUNNING" else None
 
-    run: dict[str, Any] = wait_for(f"training number {number}", training, 400)
+    run: dict[str, Any] = wait_for(f"training number {number}", training)
     return run
 
 
@@ -129,7 +129,7 @@ def test_a_stage_on_a_second_machine_outlives_a_killed_process_and_a_power_cut(
         here.cut_power()
         there.cut_power()
         for lost in (second["id"], run_id):
-            run = server.wait_for_end(lost, 400)
+            run = server.wait_for_end(lost)
             assert run["state_type"] == "CRASHED"
             assert "Not heard of" in run["state"]["message"]
         assert any((server.home / "scratch" / MODEL / "train").rglob("*"))
@@ -137,7 +137,7 @@ def test_a_stage_on_a_second_machine_outlives_a_killed_process_and_a_power_cut(
         # The next run goes on where that one was.
         here, there = Machine(server, "local"), Machine(server, "gpu")
         next_id = server.run_deployment(f"{MODEL}/daily", **PARAMETERS, on={"train": "gpu"})
-        run = server.wait_for_end(next_id, 500)
+        run = server.wait_for_end(next_id)
     finally:
         for machine in (here, there):
             stop(machine.process)
@@ -162,7 +162,7 @@ def test_a_pool_that_is_not_there_is_named(server: Server, tmp_path: Path) -> No
         env={**server.env, "REGROW_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 2

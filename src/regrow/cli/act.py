@@ -18,7 +18,7 @@ from regrow.cli.options import (
     Sample,
     Scope,
     build_request,
-    parse_pairs,
+    parse_pools,
 )
 from regrow.cli.output import console, errors, print_json, print_table, progress_bars
 from regrow.engine.config import (
@@ -112,7 +112,7 @@ def run(
     spec = get_spec(model)
     data: DataChoice = "sample" if sample else "real-or-sample" if or_sample else "real"
     request = build_request(spec, preset, overrides, sources, data, versions)
-    pools = parse_pairs(on or [], "--on", "train=gpu")
+    pools = parse_pools(on or [])
     if pools and not prefect:
         raise UserError("--on needs Prefect", where="--no-prefect", remedies=["leave one out"])
     settings = read_environment()

@@ -9,6 +9,7 @@ import typer
 
 from regrow.engine.config import DataChoice, RunRequest, make_request, parse_overrides
 from regrow.engine.errors import UserError
+from regrow.engine.pipeline import STAGES
 from regrow.engine.spec import ModelSpec
 
 Model = Annotated[str, typer.Argument(help="The model's name, as regrow list shows it.")]
@@ -56,6 +57,19 @@ def parse_sources(pairs: list[str]) -> dict[str, Path]:
     """Turns "NAME=PATH" pairs into local files by source name."""
     files = parse_pairs(pairs, "--source", "air-quality=AirQualityUCI.csv")
     return {name: Path(path) for name, path in files.items()}
+
+
+def parse_pools(pairs: list[str]) -> dict[str, str]:
+    """Turns "STAGE=POOL" pairs into work pools by stage."""
+    pools = parse_pairs(pairs, "--on", "train=gpu")
+    if unknown := [stage for stage in pools if stage not in STAGES]:
+        raise UserError(
+            "there is no such stage to send elsewhere",
+            where="--on",
+            received=", ".join(unknown),
+            expected=", ".join(STAGES),
+        )
+    return pools
 
 
 def parse_pairs(pairs: list[str], option: str, example: str) -> dict[str, str]:
