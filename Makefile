@@ -12,7 +12,7 @@ export GX_ANALYTICS_ENABLED ?= false
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help setup run test test-backends torch check format bench ui lock clean
+.PHONY: help setup run test test-backends torch check format bench ui deploy lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -77,14 +77,26 @@ bench: $(STAMP) ## Measure speed and quality; see benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/question_answering_speed.py
 	@$(BIN)/python benchmarks/question_answering_quality.py compare
 
-ui: $(STAMP) ## Serve Prefect (port 4200) and MLflow (port 5000) on this machine only
-	@home="$${REGROW_HOME:-$$PWD/.regrow}"; mkdir -p "$$home"; \
+PREFECT_PORT ?= 4200
+MLFLOW_PORT ?= 5000
+ui: $(STAMP) ## Prefect (port 4200), MLflow (port 5000) and a worker, on this machine only, with all deployed
+	@export PATH="$$PWD/$(BIN):$$PATH" PREFECT_API_URL="http://127.0.0.1:$(PREFECT_PORT)/api"; \
+	export REGROW_HOME="$${REGROW_HOME:-$$PWD/.regrow}"; mkdir -p "$$REGROW_HOME"; \
+	[ -z "$$PREFECT_SERVER_API_AUTH_STRING" ] || \
+	  export PREFECT_API_AUTH_STRING="$$PREFECT_SERVER_API_AUTH_STRING"; \
 	trap 'kill 0' INT TERM EXIT; \
-	$(BIN)/mlflow server --host 127.0.0.1 --port 5000 \
-	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$$home/mlflow.db}" & \
-	echo "Prefect: http://127.0.0.1:4200   MLflow: http://127.0.0.1:5000   (Ctrl-C ends both)"; \
-	echo "to send runs there: export PREFECT_API_URL=http://127.0.0.1:4200/api"; \
-	$(BIN)/prefect server start --host 127.0.0.1 --port 4200
+	mlflow server --host 127.0.0.1 --port $(MLFLOW_PORT) \
+	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$$REGROW_HOME/mlflow.db}" & \
+	prefect server start --host 127.0.0.1 --port $(PREFECT_PORT) & \
+	until python -c "import urllib.request as r; r.urlopen('$$PREFECT_API_URL/health')" 2>/dev/null; \
+	do kill -0 $$! || exit 1; sleep 1; done; \
+	regrow deploy || exit 1; \
+	echo "Prefect: http://127.0.0.1:$(PREFECT_PORT)   MLflow: http://127.0.0.1:$(MLFLOW_PORT)   (Ctrl-C ends all)"; \
+	echo "to send runs there: export PREFECT_API_URL=$$PREFECT_API_URL"; \
+	prefect worker start --pool local
+
+deploy: $(STAMP) ## Make pools, automations and deployments on the server of PREFECT_API_URL
+	@$(BIN)/regrow deploy
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes \

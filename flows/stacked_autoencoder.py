@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from prefect import flow
 
@@ -19,6 +19,8 @@ def stacked_autoencoder(
     config: StackedAutoencoderConfig | None = None,
     data: DataChoice = "real",
     sources: dict[str, Path] | None = None,
+    versions: dict[str, str] | None = None,
+    on: dict[Stage, str] | None = None,
 ) -> dict[Stage, StageRef]:
     """Downloads, cleans, validates, trains, evaluates and publishes the stacked-autoencoder model.
 
@@ -27,6 +29,9 @@ def stacked_autoencoder(
         config: every setting.
         data: the real digits; there is no sample, as they come with scikit-learn.
         sources: a local file to use for a source, by the source's name.
+        versions: the version of a source's data, by the source's name; else the current one.
+        on: the work pool that does a stage, by the stage's name; the others are done here.
     """
-    parameters = {"preset": preset, "config": config, "data": data, "sources": sources}
-    return run_pipeline(request_of(SPEC.name, parameters))
+    parameters: dict[str, Any] = {"preset": preset, "config": config, "data": data}
+    parameters |= {"sources": sources, "versions": versions}
+    return run_pipeline(request_of(SPEC.name, parameters), on)

@@ -19,6 +19,8 @@ from regrow.engine.errors import is_transient
 from regrow.engine.pipeline import STAGES, Pipeline, Stage, StageRef
 from regrow.engine.progress import ShowPicture, report, showing_to
 from regrow.models import get_spec
+from tasks.elsewhere import run_elsewhere
+from tasks.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,16 @@ def _stage_task(stage: Stage) -> Task[..., Any]:
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-    def run(request: RunRequest, inputs: dict[Stage, StageRef]) -> State[StageRef] | StageRef:
+    def run(
+        request: RunRequest, inputs: dict[Stage, StageRef], pool: str | None = None
+    ) -> State[StageRef] | StageRef:
         pipeline = Pipeline(get_spec(request.model), request, read_environment())
-        with showing_to(leave_preview(request.model)):
-            ref = pipeline.run_stage(stage, inputs, report)
+        if pool is None:
+            bar = progress_bar(f"{request.model}-{stage}-progress")
+            with bar, showing_to(leave_preview(request.model)):
+                ref = pipeline.run_stage(stage, inputs, report)
+        else:
+            ref = run_elsewhere(pipeline, stage, inputs, pool, timeout_s=policy.timeout_s)
         if ref.cached:
             message = f"unchanged: {ref.fingerprint[:12]}"
             return Completed(name="Cached", message=message, data=ref)

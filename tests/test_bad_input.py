@@ -13,7 +13,7 @@ import pytest
 from regrow.engine.errors import DataError
 from regrow.engine.validation import validate_table
 from regrow.models.air_quality.data import EXPECTATIONS, read_readings
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, Regrow
 from tests.test_air_quality_data import SAMPLE, run_clean
 
 
@@ -220,3 +220,24 @@ def test_a_200_mb_file_needs_bounded_memory(tmp_path: Path) -> None:
     big.unlink()
     peak_kib = int(done.stdout)
     assert peak_kib < 600_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--on", "gpu"), "--on train=gpu"),
+        (("--on", "tran=gpu"), "no such stage"),
+        (("--on", "train=gpu", "--no-prefect"), "--on needs Prefect"),
+        (("--data-version", "air-quality=00000000"), "no version '00000000'"),
+        (("--data-version", "babi=00000000"), "reads no source 'babi'"),
+        (("--data-version", "air-quality=0", "--sample"), "excludes the sample"),
+    ],
+)
+def test_options_of_operations_are_checked_before_anything_is_done(
+    regrow: Regrow, arguments: tuple[str, ...], words: str
+) -> None:
+    prefect = () if "--on" in arguments else ("--no-prefect",)
+    done = regrow("run", "air-quality", *arguments, *prefect)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,12 +1,16 @@
-"""prefect.yaml: every model has a deployment whose flow can be imported and has its name."""
+"""prefect.yaml: every model has a deployment whose flow can be imported, and its triggers."""
 
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import yaml
 from prefect import Flow
 
+from flows.deploy import Extras
+from flows.refresh import EVENT
+from regrow.engine.source_list import load_sources
 from regrow.models import get_spec, list_models
 from tests.conftest import REPOSITORY
 
@@ -18,15 +22,21 @@ OPERATIONS = {
     "rollback": False,
     "predict": True,
     "drift": False,
+    "refresh": True,
+    "stage": False,
 }
+DECLARED = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())
+
+
+def load_flow(deployment: dict[str, Any]) -> Any:
+    path, _, name = deployment["entrypoint"].partition(":")
+    return getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
 
 
 def test_every_model_has_a_deployment_of_its_flow() -> None:
-    deployments = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]
     names = []
-    for deployment in deployments:
-        path, _, name = deployment["entrypoint"].partition(":")
-        flow = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
+    for deployment in DECLARED["deployments"]:
+        flow = load_flow(deployment)
         assert isinstance(flow, Flow)
         names.append(flow.name)
         if flow.name in OPERATIONS:
@@ -37,3 +47,29 @@ def test_every_model_has_a_deployment_of_its_flow() -> None:
         assert set(presets) == set(get_spec(flow.name).presets)
         assert deployment["schedules"][0]["timezone"]
     assert sorted(names) == sorted([*list_models(), *OPERATIONS])
+
+
+def test_a_pipeline_is_triggered_by_the_sources_that_it_reads_and_by_no_other() -> None:
+    declared = load_sources(REPOSITORY / "data" / "sources.toml")
+    for deployment in DECLARED["deployments"]:
+        flow = load_flow(deployment)
+        if flow.name not in list_models():
+            continue
+        wanted = {name for name in get_spec(flow.name).sources if declared[name].refresh}
+        triggers = deployment.get("triggers", [])
+        for trigger in triggers:
+            source = trigger["match"]["prefect.resource.id"].removeprefix("regrow.source.")
+            assert trigger["expect"] == [EVENT]
+            assert trigger["parameters"] == {"versions": {source: "{{ event.payload.version }}"}}
+            wanted.remove(source)
+        assert not wanted, f"{flow.name} is not triggered by {wanted}"
+        assert len({trigger["name"] for trigger in triggers}) == len(triggers)
+
+
+def test_the_pools_that_deployments_name_are_declared() -> None:
+    pools = {pool.name: pool for pool in Extras.model_validate(DECLARED["regrow"]).work_pools}
+    for deployment in DECLARED["deployments"]:
+        pool = pools[deployment["work_pool"]["name"]]
+        queue = deployment["work_pool"].get("work_queue_name")
+        assert queue is None or queue in {queue.name for queue in pool.queues}
+        assert deployment["description"]

@@ -65,6 +65,8 @@ def read_artifact(key: str) -> Any:
 
 
 def test_a_run_has_six_tasks_named_after_the_stages_and_leaves_artifacts() -> None:
+    from prefect.variables import Variable
+
     state = run_flow(data="sample")
     assert state.is_completed()
     flow_run, task_runs = find_runs(state)
@@ -77,6 +79,10 @@ def test_a_run_has_six_tasks_named_after_the_stages_and_leaves_artifacts() -> No
     assert "linear regression" in summary.data
     assert "file://" in read_artifact("air-quality-report").data
     assert "/runs/" in read_artifact("air-quality-mlflow").data
+    assert read_artifact("air-quality-picture").data.startswith("data:image/png;base64,")
+    champion = Variable.get("air_quality_sample_champion")
+    assert champion["decision"] == "first"
+    assert champion["version"] == 1
 
 
 def test_a_second_run_shows_cached() -> None:

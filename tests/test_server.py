@@ -1,4 +1,4 @@
-"""A real Prefect server with a real worker: the deployment, its schedule, and a run on the worker.
+"""A real Prefect server with a real worker: deployments, schedules, and a run on the worker.
 
 Two of Prefect's dependencies, if too new, leave a server that looks healthy and schedules nothing;
 this is the test that notices.
@@ -7,130 +7,125 @@ this is the test that notices.
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import yaml
 
+from regrow.models import list_models
 from tests.conftest import REPOSITORY
+from tests.servers import Server, run_server, wait_for
 
-pytestmark = pytest.mark.slow
-PREFECT = str(Path(sys.executable).with_name("prefect"))
-
-
-def wait_for(what: str, found: Callable[[], Any], timeout_s: float = 120) -> Any:
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        if value := found():
-            return value
-        time.sleep(0.5)
-    raise AssertionError(f"{what} did not come within {timeout_s:.0f} s")
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
+AUTH = "regrow:kein Geheimnis"
 
 
-def start(*command: str, env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    with log.open("wb") as stream:
-        return subprocess.Popen(
-            command,
-            env=env,
-            cwd=REPOSITORY,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a password: everything here goes through it."""
+    folder = tmp_path_factory.mktemp("server")
+    auth = {"PREFECT_SERVER_API_AUTH_STRING": AUTH, "PREFECT_API_AUTH_STRING": AUTH}
+    with run_server(folder, **auth) as server:
+        yield server
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process and the children that it started, by its group."""
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+@pytest.fixture(scope="module")
+def deployed(server: Server) -> list[str]:
+    done: list[str] = server.regrow("deploy")
+    return done
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/api"
-    env = {
-        **{name: value for name, value in os.environ.items() if name != "REGROW_MIRROR"},
-        "PREFECT_HOME": str(tmp_path / "prefect"),
-        "PREFECT_API_URL": url,
-        "REGROW_HOME": str(tmp_path / "home"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+def inventory(server: Server) -> dict[str, Any]:
+    """What `make deploy` makes, without ids and times."""
+    deployments = server.post("deployments/filter", {})
+    queues = server.post("work_queues/filter", {})
+    return {
+        "deployments": sorted(
+            (d["name"], d["entrypoint"], d["work_pool_name"], d["work_queue_name"], str(d["tags"]))
+            for d in deployments
+        ),
+        "schedules": sorted(s["schedule"]["cron"] for d in deployments for s in d["schedules"]),
+        "automations": sorted(a["name"] for a in server.post("automations/filter", {})),
+        "pools": sorted(
+            (pool["name"], pool["type"], pool["concurrency_limit"])
+            for pool in server.post("work_pools/filter", {})
+        ),
+        "queues": sorted((q["name"], q["concurrency_limit"] or 0) for q in queues),
     }
-    # A URL of another server, left by a harness, must not win over ours.
-    env.pop("PREFECT_SERVER_DATABASE_CONNECTION_URL", None)
-    env.pop("PREFECT_API_DATABASE_CONNECTION_URL", None)
-    process = start(
-        PREFECT,
-        "server",
-        "start",
-        *("--host", "127.0.0.1", "--port", str(port)),
-        env=env,
-        log=tmp_path / "server.log",
-    )
-
-    def healthy() -> bool:
-        try:
-            return httpx.get(f"{url}/health", timeout=2).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    try:
-        wait_for("the server", healthy)
-        yield url, env
-    finally:
-        stop(process)
 
 
-def prefect(*arguments: str, env: dict[str, str]) -> None:
+def test_deploying_makes_pools_automations_and_deployments_and_again_nothing_more(
+    server: Server, deployed: list[str]
+) -> None:
+    made = inventory(server)
+    declared = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]
+    assert len(made["deployments"]) == len(declared)
+    assert [name for name, *_ in made["deployments"]].count("daily") == len(list_models())
+    assert ("gpu", "process", 1) in made["pools"]
+    assert ("training", 2) in made["queues"]
+    assert "regrow-dead-runs" in made["automations"]
+    assert "air-quality-when-air-quality-refreshed" in made["automations"]
+    assert server.regrow("deploy") == deployed
+    server.prefect("deploy", "--all")  # Prefect's own command, by itself
+    assert inventory(server) == made
+
+
+def test_every_pipeline_has_a_form_a_limit_and_a_description(
+    server: Server, deployed: list[str]
+) -> None:
+    for deployment in server.post("deployments/filter", {}):
+        assert deployment["description"]
+        assert deployment["tags"]
+        properties = deployment["parameter_openapi_schema"]["properties"]
+        if deployment["name"] == "daily":
+            assert {"preset", "config", "data", "sources", "versions", "on"} <= set(properties)
+            assert deployment["global_concurrency_limit"]["limit"] == 1
+            assert deployment["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+            assert deployment["schedules"][0]["schedule"]["timezone"] == "Etc/UTC"
+
+
+def test_without_the_password_nobody_gets_in(server: Server, tmp_path: Path) -> None:
+    assert httpx.post(f"{server.url}/flow_runs/filter", json={}).status_code == 401
+    env = {name: value for name, value in server.env.items() if "AUTH_STRING" not in name}
     done = subprocess.run(
-        [PREFECT, "--no-prompt", *arguments],
-        env=env,
-        cwd=REPOSITORY,
+        [sys.executable, "-m", "regrow.cli", "deploy"],
+        env={**env, "REGROW_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=900,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 2
+    assert "PREFECT_API_AUTH_STRING" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-def flow_runs(url: str, *states: str) -> list[dict[str, Any]]:
-    only = {"flow_runs": {"state": {"type": {"any_": list(states)}}}}
-    answer = httpx.post(f"{url}/flow_runs/filter", json=only, timeout=10)
-    runs: list[dict[str, Any]] = answer.raise_for_status().json()
-    return runs
+def test_without_a_server_deploying_says_what_is_missing(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    done = subprocess.run(
+        [sys.executable, "-m", "regrow.cli", "deploy"],
+        env={**env, "REGROW_HOME": str(tmp_path), "PREFECT_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "make ui" in done.stderr
 
 
-def test_the_deployment_is_scheduled_and_runs_on_a_worker(
-    server: tuple[str, dict[str, str]], tmp_path: Path
-) -> None:
-    url, env = server
-    prefect("work-pool", "create", "local", "--type", "process", env=env)
-    prefect("deploy", "--all", env=env)
-    scheduled = wait_for("a scheduled run", lambda: flow_runs(url, "SCHEDULED"))
+def test_the_schedule_makes_runs_and_a_worker_does_one(server: Server, deployed: list[str]) -> None:
+    scheduled = wait_for(
+        "a scheduled run", lambda: server.flow_runs("SCHEDULED", flow="air-quality")
+    )
     assert all(run["auto_scheduled"] for run in scheduled)
-
-    parameters = ("--param", "preset=quick", "--param", "data=sample")
-    prefect("deployment", "run", "air-quality/daily", *parameters, env=env)
-    worker = start(PREFECT, "worker", "start", "--pool", "local", env=env, log=tmp_path / "w.log")
-    try:
-        ended = wait_for(
-            "the end of the run", lambda: flow_runs(url, "COMPLETED", "FAILED", "CRASHED"), 240
-        )
-    finally:
-        stop(worker)
-    assert [run["state_type"] for run in ended] == ["COMPLETED"], (tmp_path / "w.log").read_text()
-    assert (tmp_path / "home" / "reports" / "air-quality.sample-v1.html").is_file()
+    run_id = server.run_deployment("air-quality/daily", preset="quick", data="sample")
+    with server.worker("local"):
+        run = server.wait_for_end(run_id)
+    assert run["state_type"] == "COMPLETED", (server.folder / "worker-local.log").read_text()
+    assert (server.home / "reports" / "air-quality.sample-v1.html").is_file()

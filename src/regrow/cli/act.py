@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regrow.cli.options import Json, Model, Sample, Scope, build_request
+from regrow.cli.options import (
+    DataVersions,
+    Json,
+    Model,
+    Sample,
+    Scope,
+    build_request,
+    parse_pools,
+)
 from regrow.cli.output import console, errors, print_json, print_table, progress_bars
 from regrow.engine.config import (
     DataChoice,
@@ -32,6 +40,7 @@ if TYPE_CHECKING:
 
 RUN_EXAMPLES = (
     "Examples: [bold]regrow run air-quality[/]   [bold]regrow run air-quality --sample[/]   "
+    "[bold]regrow run air-quality --on train=gpu[/]   "
     "[bold]regrow run air-quality --preset book --set seeds=1[/]   "
     "[bold]regrow run air-quality --source air-quality=AirQualityUCI.csv --json[/]   "
     "[bold]regrow run --all --or-sample[/]"
@@ -83,6 +92,11 @@ def run(
         list[str] | None,
         typer.Option("--source", metavar="NAME=PATH", help="Use a file of your own for a source."),
     ] = None,
+    versions: DataVersions = None,
+    on: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STAGE=POOL", help="Send a stage to another work pool; repeatable."),
+    ] = None,
     sample: Sample = False,
     or_sample: Annotated[
         bool, typer.Option("--or-sample", help="Use the sample if no place has the real data.")
@@ -110,11 +124,18 @@ def run(
         run_all(preset, data, as_json=as_json)
         return
     spec = get_spec(model)
-    request = build_request(spec, preset, overrides, sources, data)
+    request = build_request(spec, preset, overrides, sources, data, versions)
+    pools = parse_pools(on or [])
+    if pools and not prefect:
+        raise UserError("--on needs Prefect", where="--no-prefect", remedies=["leave one out"])
     settings = read_environment()
     pipeline = Pipeline(spec, request, settings)
     with progress_bars():
-        refs = _run_flow(request, settings) if prefect else run_stages(pipeline, _direct(pipeline))
+        refs = (
+            _run_flow(request, settings, pools)
+            if prefect
+            else run_stages(pipeline, _direct(pipeline))
+        )
     summary = summarise(pipeline, refs)
     if as_json:
         print_json(summary)
@@ -308,7 +329,9 @@ def _direct(pipeline: Pipeline) -> Any:
     return lambda stage, inputs: pipeline.run_stage(stage, inputs, report)
 
 
-def _run_flow(request: RunRequest, settings: Settings) -> dict[Stage, StageRef]:
+def _run_flow(
+    request: RunRequest, settings: Settings, on: Mapping[str, str]
+) -> dict[Stage, StageRef]:
     """Runs the model's flow in this process, on the server of PREFECT_API_URL or one of its own."""
     name = request.model.replace("-", "_")
     flow = getattr(import_flows(name, settings), name)
@@ -317,6 +340,8 @@ def _run_flow(request: RunRequest, settings: Settings) -> dict[Stage, StageRef]:
         config=request.config,
         data=request.data,
         sources={key: str(path) for key, path in request.sources.items()},
+        **({"versions": request.versions} if request.versions else {}),
+        **({"on": dict(on)} if on else {}),
     )
     return refs
 

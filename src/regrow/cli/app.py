@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from regrow.cli import act, bundle, many, operate
+from regrow.cli import act, bundle, many, operate, server
 from regrow.cli.ask import ASK_EXAMPLES, ask
 from regrow.cli.dream import DREAM_EXAMPLES, dream
-from regrow.cli.options import Json, Model, Sample, Scope, build_request
+from regrow.cli.options import DataVersions, Json, Model, Sample, Scope, build_request
 from regrow.cli.output import console, print_json, print_table
 from regrow.cli.stylize import STYLIZE_EXAMPLES, stylize
 from regrow.engine.config import (
+    DataChoice,
     decisions_path,
     effective_preset,
     flatten,
@@ -37,6 +38,7 @@ app = typer.Typer(
 act.register(app)
 many.register(app)
 operate.register(app)
+server.register(app)
 app.add_typer(bundle.app, name="bundle")
 app.command("ask", epilog=ASK_EXAMPLES)(ask)
 app.command("dream", epilog=DREAM_EXAMPLES)(dream)
@@ -137,6 +139,7 @@ def why(
     preset: Annotated[str | None, typer.Option(help="As in regrow run.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="As in regrow run.")] = None,
     sources: Annotated[list[str] | None, typer.Option("--source", help="As in regrow run.")] = None,
+    versions: DataVersions = None,
     sample: Sample = False,
     as_json: Json = False,
 ) -> None:
@@ -147,10 +150,11 @@ def why(
     settings = read_environment()
     spec = get_spec(model)
     record = last_run(settings.home, spec.name)
-    if record and not (preset or overrides or sources or sample):
+    if record and not (preset or overrides or sources or versions or sample):
         request = record.request
     else:
-        request = build_request(spec, preset, overrides, sources, "sample" if sample else "real")
+        data: DataChoice = "sample" if sample else "real"
+        request = build_request(spec, preset, overrides, sources, data, versions)
     verdicts = explain_stages(Pipeline(spec, request, settings), record)
     if as_json:
         print_json(verdicts)

@@ -9,6 +9,7 @@ import typer
 
 from regrow.engine.config import DataChoice, RunRequest, make_request, parse_overrides
 from regrow.engine.errors import UserError
+from regrow.engine.pipeline import STAGES
 from regrow.engine.spec import ModelSpec
 
 Model = Annotated[str, typer.Argument(help="The model's name, as regrow list shows it.")]
@@ -19,6 +20,13 @@ Scope = Annotated[
     str, typer.Option(help="Which of the model's champions, such as qa02; see regrow status.")
 ]
 
+DataVersions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data-version", metavar="NAME=DIGEST", help="A source at an earlier version of its data."
+    ),
+]
+
 
 def build_request(
     spec: ModelSpec,
@@ -26,6 +34,7 @@ def build_request(
     overrides: list[str] | None,
     sources: list[str] | None,
     data: DataChoice,
+    versions: list[str] | None = None,
 ) -> RunRequest:
     """Puts the options of one command line together."""
     local = parse_sources(sources or [])
@@ -40,6 +49,7 @@ def build_request(
         overrides=parse_overrides(overrides or []),
         data=data,
         sources=local,
+        versions=dict(parse_pairs(versions or [], "--data-version", "air-quality=13277ae5")),
     )
 
 
@@ -50,15 +60,34 @@ def parse_sources(pairs: list[str]) -> dict[str, Path]:
 
 def parse_source_list(pairs: list[str]) -> list[tuple[str, Path]]:
     """Turns "NAME=PATH" pairs into sources' names and files, in the order given."""
-    files: list[tuple[str, Path]] = []
+    files = parse_pairs(pairs, "--source", "air-quality=AirQualityUCI.csv")
+    return [(name, Path(path)) for name, path in files]
+
+
+def parse_pools(pairs: list[str]) -> dict[str, str]:
+    """Turns "STAGE=POOL" pairs into work pools by stage."""
+    pools = dict(parse_pairs(pairs, "--on", "train=gpu"))
+    if unknown := [stage for stage in pools if stage not in STAGES]:
+        raise UserError(
+            "there is no such stage to send elsewhere",
+            where="--on",
+            received=", ".join(unknown),
+            expected=", ".join(STAGES),
+        )
+    return pools
+
+
+def parse_pairs(pairs: list[str], option: str, example: str) -> list[tuple[str, str]]:
+    """Turns "NAME=VALUE" pairs of an option into names and values, in the order given."""
+    found: list[tuple[str, str]] = []
     for pair in pairs:
-        name, separator, path = pair.partition("=")
-        if not separator or not path:
+        name, separator, value = pair.partition("=")
+        if not separator or not name or not value:
             raise UserError(
-                "a local source must be given as NAME=PATH",
-                where="--source",
+                f"{option} is given with a name and a value",
+                where=option,
                 received=pair,
-                expected="for example --source air-quality=AirQualityUCI.csv",
+                expected=f"for example {option} {example}",
             )
-        files.append((name, Path(path)))
-    return files
+        found.append((name, value))
+    return found

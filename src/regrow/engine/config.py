@@ -95,6 +95,7 @@ class RunRequest(BaseModel):
         preset: the name of the preset that they started from.
         data: the real source, the shipped sample, or the sample only if no place has the real one.
         sources: a local file for a source, by name; taken as it is.
+        versions: a source by name at the version that starts so; the others at the current one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -104,6 +105,7 @@ class RunRequest(BaseModel):
     preset: str
     data: DataChoice = "real"
     sources: dict[str, Path] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
 
 
 def make_request(
@@ -113,6 +115,7 @@ def make_request(
     overrides: Mapping[str, Any] | None = None,
     data: DataChoice = "real",
     sources: Mapping[str, Path] | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> RunRequest:
     """Puts a request together and checks it.
 
@@ -127,14 +130,20 @@ def make_request(
             received=name,
             expected=", ".join(spec.presets),
         )
-    for source in sources or {}:
+    for source in (*(sources or {}), *(versions or {})):
         if source not in spec.sources:
             raise UserError(
                 f"{spec.name} reads no source {source!r}",
-                where="--source",
+                where="--source" if source in (sources or {}) else "--data-version",
                 received=source,
                 expected=", ".join(spec.sources),
             )
+    if versions and (data == "sample" or set(versions) & set(sources or {})):
+        raise UserError(
+            "a version of the real data excludes the sample and a file of your own",
+            where="--data-version",
+            received=", ".join(versions),
+        )
     config = _validate(spec, merge(effective_preset(spec, name), overrides or {}))
     return RunRequest(
         model=spec.name,
@@ -142,6 +151,7 @@ def make_request(
         config=config.model_dump(mode="json"),
         data=data,
         sources={key: path.expanduser().resolve() for key, path in (sources or {}).items()},
+        versions=dict(versions or {}),
     )
 
 

@@ -105,7 +105,9 @@ class Trouble(Exception):
 
 
 @dataclass(frozen=True)
-class _Received:
+class Received:
+    """A file that came whole."""
+
     sha256: str
     bytes: int
     resumed: bool
@@ -194,17 +196,17 @@ def _attempt(
     part: Path,
     expected: Expected,
     report: Callable[[int, int], None],
-) -> _Received:
+) -> Received:
     import httpx
 
     start = part.stat().st_size if part.exists() else 0
     if start and expected.bytes is not None and start >= expected.bytes:
-        return _Received(digest_file(part), start, resumed=True)
+        return Received(digest_file(part), start, resumed=True)
     try:
         with open_answer(client, url, _range_headers(part, start)) as response:
             if response.status_code != 416 or not start:
                 _check_answer(response, start, expected)
-                return _receive(response, part, expected, report)
+                return receive(response, part, expected, report)
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise PlaceError(str(error)) from error
     except httpx.TransportError as error:
@@ -291,12 +293,18 @@ def _check_answer(response: httpx.Response, start: int, expected: Expected) -> N
         )
 
 
-def _receive(
+def receive(
     response: httpx.Response,
     part: Path,
     expected: Expected,
     report: Callable[[int, int], None],
-) -> _Received:
+) -> Received:
+    """Writes an answer's body to `part`, after what is there if the answer is a later part of it.
+
+    Raises:
+        PlaceError: a page for people, or more than is expected.
+        Trouble: the connection broke.
+    """
     import httpx
 
     resumed = response.status_code == 206
@@ -332,7 +340,7 @@ def _receive(
     # Without a length and without chunks, the end of the connection is the only mark of the end.
     if promised is None and "Transfer-Encoding" not in response.headers and done < total:
         raise Trouble(f"{done} of {total} bytes came", cut=True)
-    return _Received(digest.hexdigest(), done, resumed)
+    return Received(digest.hexdigest(), done, resumed)
 
 
 def _keep_validator(response: httpx.Response, part: Path) -> None:
@@ -360,7 +368,7 @@ def _give_up(trouble: Trouble, part: Path, expected: Expected) -> PlaceError:
     return PlaceError(f"{reason}; {digests}", kind="corrupt", transient=True)
 
 
-def _explain_wrong(got: _Received, first_digest: str, expected: Expected) -> PlaceError:
+def _explain_wrong(got: Received, first_digest: str, expected: Expected) -> PlaceError:
     received = f"received sha256 {got.sha256} ({got.bytes} bytes), expected {expected}"
     if got.sha256 == first_digest:
         return PlaceError(

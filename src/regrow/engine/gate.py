@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 from regrow.engine.locks import exclusive
 from regrow.engine.spec import Gate
+from regrow.engine.store import append_line
 
 Action = Literal["first", "promoted", "kept", "refused", "rolled-back"]
 
@@ -126,22 +126,11 @@ def _judge(
 
 
 def append_decision(path: Path, decision: Decision) -> None:
-    """Adds a line to the log, once a key, and on disk before this returns.
-
-    A line that a kill cut short is ended first, so that it spoils none but itself.
-    """
+    """Adds a line to the log, once a key, and on disk before this returns."""
     with exclusive(path.with_suffix(".lock")):
         if any(known.key == decision.key for known in read_decisions(path)):
             return
-        line = json.dumps(asdict(decision), ensure_ascii=False) + "\n"
-        with path.open("ab+") as stream:
-            if stream.tell() > 0:
-                stream.seek(-1, os.SEEK_END)
-                if stream.read(1) != b"\n":
-                    line = "\n" + line
-            stream.write(line.encode())
-            stream.flush()
-            os.fsync(stream.fileno())
+        append_line(path, json.dumps(asdict(decision), ensure_ascii=False))
 
 
 def read_decisions(path: Path) -> list[Decision]:

@@ -21,6 +21,7 @@ from regrow.engine.places import known_digests
 from regrow.engine.runs import is_busy, last_run, list_runs
 from regrow.engine.source_list import load_sources
 from regrow.engine.store import REMOVED, TEMPORARY, Manifest, Store, remove_empty_parents
+from regrow.engine.versions import current_sources
 
 DEFAULT_KEEP = 3
 # A training that was cut short can be gone on with for so long.
@@ -213,7 +214,9 @@ def _find_scratch(home: Path, manifests: dict[Path, Manifest]) -> Iterator[Garba
 def _find_downloads(settings: Settings, kept: list[Manifest]) -> Iterator[Garbage]:
     downloads = settings.home / "downloads"
     declared = load_sources(settings.data_dir / "sources.toml")
-    needed = {digest for source in declared.values() for digest in known_digests(source)}
+    current = current_sources(settings.data_dir, settings.home)
+    sources = [*declared.values(), *current.values()]
+    needed = {digest for source in sources for digest in known_digests(source)}
     for manifest in kept:
         for source in manifest.facts.get("sources", ()) if manifest.stage == "download" else ():
             needed |= {source["sha256"], source.get("archive", source)["sha256"]}

@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cached_property
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,11 +18,10 @@ from regrow.engine import sources
 from regrow.engine.config import RunRequest, Settings
 from regrow.engine.errors import SourceError, UserError
 from regrow.engine.fingerprint import PACKAGE_DIR, Components, collect, digest_json
+from regrow.engine.source_list import Source
 from regrow.engine.spec import ModelSpec, Progress, StageContext, load
 from regrow.engine.store import Entry, Store
-
-if TYPE_CHECKING:
-    pass
+from regrow.engine.versions import current_sources
 
 Stage = Literal["download", "clean", "validate", "train", "evaluate", "publish"]
 
@@ -155,13 +155,17 @@ class Pipeline:
 
     def _have_sample(self) -> bool:
         """Whether a sample can stand in; what an installed package brings has none."""
-        declared = sources.load_sources(self.settings.data_dir / "sources.toml")
-        return any(declared[name].sample for name in self.sources)
+        return any(self._sources[name].sample for name in self.sources)
+
+    @cached_property
+    def _sources(self) -> dict[str, Source]:
+        """Read once, so that a refresh in between cannot part a fingerprint from its data."""
+        settings = self.settings
+        return current_sources(settings.data_dir, settings.home, self.request.versions)
 
     def _source_version(self, name: str, sample: bool) -> str:
-        declared = sources.load_sources(self.settings.data_dir / "sources.toml")
         return sources.source_version(
-            declared[name],
+            self._sources[name],
             sample=sample,
             local=self.request.sources.get(name),
             data_dir=self.settings.data_dir,
@@ -169,12 +173,11 @@ class Pipeline:
 
     def _find_optional(self) -> dict[str, str]:
         """Which sources that may be missing are at hand, so that one that comes later is taken."""
-        declared = sources.load_sources(self.settings.data_dir / "sources.toml")
         downloads, mirror = self.settings.home / "downloads", self.settings.mirror
         return {
-            f"{name} at hand": str(sources.is_at_hand(declared[name], downloads, mirror))
+            f"{name} at hand": str(sources.is_at_hand(self._sources[name], downloads, mirror))
             for name in self.sources
-            if declared[name].optional
+            if self._sources[name].optional
         }
 
     def _download(self, progress: Progress) -> tuple[Entry, bool]:
@@ -191,10 +194,9 @@ class Pipeline:
         components = self.components("download", {}, sample=sample)
 
         def make(out: Any, _scratch: Any) -> dict[str, Any]:
-            declared = sources.load_sources(self.settings.data_dir / "sources.toml")
             facts = [
                 sources.fetch(
-                    declared[name],
+                    self._sources[name],
                     out,
                     downloads=self.settings.home / "downloads",
                     mirror=self.settings.mirror,

@@ -81,7 +81,7 @@ def known_digests(source: Source) -> list[str]:
 
 def is_at_hand(source: Source, downloads: Path, mirror: str | None) -> bool:
     """Whether the cache or a folder has the source's file; what is in it is not looked at."""
-    return any(_cache_path(downloads, expected).exists() for expected in _wanted(source)) or any(
+    return any(cache_path(downloads, expected).exists() for expected in _wanted(source)) or any(
         place.folder is not None and Path(place.address).is_file()
         for place in list_places(source, mirror)
     )
@@ -106,7 +106,7 @@ def obtain(
     try:
         with exclusive(downloads / f".lock-{source.remote.digest}"):
             for expected in _wanted(source):
-                cached = _cache_path(downloads, expected)
+                cached = cache_path(downloads, expected)
                 if not cached.exists():
                     continue
                 if digest_file(cached) == expected.sha256:
@@ -137,7 +137,8 @@ def _wanted(source: Source) -> list[Expected]:
     return wanted
 
 
-def _cache_path(downloads: Path, expected: Expected) -> Path:
+def cache_path(downloads: Path, expected: Expected) -> Path:
+    """Where the cache keeps a file, by its digest."""
     return downloads / expected.sha256[:2] / expected.sha256
 
 
@@ -160,7 +161,7 @@ def _fetch(
             raise
     with part.open("rb") as stream:
         os.fsync(stream.fileno())
-    target = _cache_path(downloads, place.expected)
+    target = cache_path(downloads, place.expected)
     target.parent.mkdir(exist_ok=True)
     part.replace(target)
     for left in downloads.glob(f"{stem}*"):

@@ -35,6 +35,11 @@ def show(what: str, picture: Path) -> None:
     _viewer.get()(what, picture)
 
 
+def current_reporter() -> Progress:
+    """The reporter of the current context."""
+    return _reporter.get()
+
+
 @contextmanager
 def reporting_to(reporter: Progress) -> Iterator[None]:
     """Sends the progress of everything inside to `reporter`."""

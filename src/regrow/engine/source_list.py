@@ -102,6 +102,7 @@ class Source(_Declared):
     sample: RelativePath | None = None
     optional: str | None = None
     remedy: str | None = None
+    refresh: bool = False
     file: RelativePath
     archive: Archive | None = None
     plain: Plain | None = None

@@ -36,7 +36,7 @@ def source_version(source: Source, *, sample: bool, local: Path | None, data_dir
     if local is None and sample and _may_lack_sample(source):
         return ABSENT
     if local is None and not sample:
-        return _digest_files({path: info.sha256 for path, info in source.pinned.items()})
+        return digest_files({path: info.sha256 for path, info in source.pinned.items()})
     path = _check_local(source, local) if local else _find_sample(source, data_dir)
     return digest_json(["local" if local else "sample", digest_file(path)])
 
@@ -123,7 +123,7 @@ def _describe(
     origin: str,
     files: dict[str, CopiedFile],
 ) -> dict[str, Any]:
-    digest = _digest_files({path: copied.sha256 for path, copied in files.items()})
+    digest = digest_files({path: copied.sha256 for path, copied in files.items()})
     facts = {
         "kind": kind,
         "name": source.name,
@@ -137,7 +137,7 @@ def _describe(
         "homepage": source.homepage,
         "doi": source.doi,
     }
-    pinned = _digest_files({path: info.sha256 for path, info in source.pinned.items()})
+    pinned = digest_files({path: info.sha256 for path, info in source.pinned.items()})
     if kind == "sample":
         facts["title"] = f"Generated sample in the format of: {source.title}"
         facts["licence"] = "the project's own; made by its generator, no real reading in it"
@@ -169,7 +169,8 @@ def _describe_absent(source: Source, reason: str) -> dict[str, Any]:
     }
 
 
-def _digest_files(digests: dict[str, Any]) -> str:
+def digest_files(digests: dict[str, Any]) -> str:
+    """The version of a source: the digest of its one file, or of all files' digests by path."""
     if len(digests) == 1:
         return str(next(iter(digests.values())))
     return digest_json(digests)

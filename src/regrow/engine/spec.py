@@ -111,6 +111,8 @@ class ModelSpec:
         scope: what the champions of a configuration are for: only those of one scope compete. ""
             where there is one kind, else a short name that becomes part of the registered one.
         id_column: the column by which a person finds a row of the clean table again.
+        resources: the work pool that a stage is for, such as {"train": "gpu"}; where a server has
+            none of that name, the stage is done with the others.
     """
 
     name: str
@@ -126,6 +128,7 @@ class ModelSpec:
     scope: Callable[[ModelConfig], str] = _everything
     id_column: str | None = None
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    resources: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(path: str) -> Any:

@@ -213,6 +213,22 @@ def write_json(path: Path, value: Any) -> None:
     temporary.replace(path)
 
 
+def append_line(path: Path, text: str) -> None:
+    """Adds a line to a log, on disk before this returns; the caller holds a lock.
+
+    A line that a kill cut short is ended first, so that it spoils none but itself.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as stream:
+        broken = False
+        if stream.tell() > 0:
+            stream.seek(-1, os.SEEK_END)
+            broken = stream.read(1) != b"\n"
+        stream.write((b"\n" if broken else b"") + text.encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
 def remove_empty_parents(path: Path, stop: Path) -> None:
     """Removes the directories above `path` that are empty, up to `stop`."""
     for parent in path.parents:

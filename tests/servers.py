@@ -1,0 +1,254 @@
+"""Prefect servers and workers of a test's own: real processes that end with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.conftest import REPOSITORY
+
+BIN = Path(sys.executable).parent
+PREFECT = str(BIN / "prefect")
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+# Settings of other servers, left by a harness or a person, must not win over ours.
+FOREIGN = (
+    "REGROW_MIRROR",
+    "MLFLOW_TRACKING_URI",
+    "PREFECT_API_AUTH_STRING",
+    "PREFECT_SERVER_API_AUTH_STRING",
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL",
+    "PREFECT_API_DATABASE_CONNECTION_URL",
+)
+# A busy machine may take ten times as long; who waits longer than this waits in vain.
+PATIENCE_S = 900.0
+# Nobody waits in a test as long as a server in use may.
+IMPATIENT = {
+    "PREFECT_WORKER_QUERY_SECONDS": "1",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
+    "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "1",
+}
+
+
+def wait_for(what: str, found: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any:
+    """The first value of `found` that counts as true."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        if value := found():
+            return value
+        time.sleep(0.5)
+    raise AssertionError(f"{what} did not come within {timeout_s:.0f} s")
+
+
+def start(
+    *command: str, env: Mapping[str, str], log: Path, cwd: Path = REPOSITORY
+) -> subprocess.Popen[bytes]:
+    """Starts a process with a group of its own."""
+    with log.open("ab") as stream:
+        return subprocess.Popen(
+            command,
+            env=dict(env),
+            cwd=cwd,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process and the children that it started, by its group."""
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """What a power cut does: the process and its children are gone, unasked and unwarned."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Prefect server, and what is needed to talk to it.
+
+    Attributes:
+        url: its API.
+        env: the environment of its clients: commands, workers.
+        folder: logs go here, and the homes of Prefect and regrow.
+    """
+
+    url: str
+    env: dict[str, str]
+    folder: Path
+
+    @property
+    def home(self) -> Path:
+        """The REGROW_HOME of its workers."""
+        return Path(self.env["REGROW_HOME"])
+
+    @cached_property
+    def client(self) -> httpx.Client:
+        """Asks the API, with the password if there is one."""
+        user, _, password = self.env.get("PREFECT_API_AUTH_STRING", "").partition(":")
+        return httpx.Client(auth=(user, password) if user else None, timeout=60)
+
+    def post(self, path: str, body: Any, *, method: str = "POST") -> Any:
+        """An answer of its API; a server that is busy (503) is asked again, as its clients do."""
+
+        def ask() -> list[httpx.Response]:  # a refusal counts as false, a list does not
+            try:
+                answer = self.client.request(method, f"{self.url}/{path}", json=body)
+            except httpx.TimeoutException:
+                return []
+            return [answer] if answer.status_code != 503 else []
+
+        (answer,) = wait_for(f"an answer to {method} {path}", ask)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def call(self, *command: str, cwd: Path = REPOSITORY) -> str:
+        """What a command prints that must succeed and can ask nothing."""
+        done = subprocess.run(
+            command,
+            env=self.env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def prefect(self, *arguments: str) -> str:
+        """The Prefect command."""
+        return self.call(PREFECT, "--no-prompt", *arguments)
+
+    def regrow(self, *arguments: str) -> Any:
+        """The JSON that a regrow command prints."""
+        return json.loads(self.call(sys.executable, "-m", "regrow.cli", *arguments, "--json"))
+
+    def flow_runs(self, *states: str, flow: str | None = None) -> list[dict[str, Any]]:
+        """Flow runs in these states, the first started first."""
+        only: dict[str, Any] = {"flow_runs": {"state": {"type": {"any_": list(states)}}}}
+        if flow:
+            only["flows"] = {"name": {"any_": [flow]}}
+        runs: list[dict[str, Any]] = self.post("flow_runs/filter", only)
+        return sorted(runs, key=lambda run: run["start_time"] or run["expected_start_time"])
+
+    def read_run(self, run_id: str) -> dict[str, Any]:
+        """One flow run."""
+        run: dict[str, Any] = self.post(f"flow_runs/{run_id}", None, method="GET")
+        return run
+
+    def run_deployment(self, name: str, **parameters: Any) -> str:
+        """Starts a run now; its id."""
+        found = self.post(f"deployments/name/{name}", None, method="GET")
+        body = {
+            "parameters": parameters,
+            "state": {"type": "SCHEDULED"},
+            "idempotency_key": uuid.uuid4().hex,  # it may have to be asked for twice
+        }
+        return str(self.post(f"deployments/{found['id']}/create_flow_run", body)["id"])
+
+    def set_parameters(self, name: str, **parameters: Any) -> None:
+        """Changes the usual parameters of a deployment, as its page in the UI does."""
+        found = self.post(f"deployments/name/{name}", None, method="GET")
+        body = {"parameters": {**found["parameters"], **parameters}}
+        self.post(f"deployments/{found['id']}", body, method="PATCH")
+
+    def wait_for_end(self, run_id: str, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
+        """A flow run when it has ended, whatever became of it."""
+
+        def ended() -> Any:
+            run = self.read_run(run_id)
+            return run if run["state_type"] in ENDED else None
+
+        run: dict[str, Any] = wait_for(f"the end of {run_id}", ended, timeout_s)
+        return run
+
+    def task_runs(self, run_id: str) -> list[dict[str, Any]]:
+        """The task runs of a flow run, the first started first."""
+        only = {"flow_runs": {"id": {"any_": [run_id]}}}
+        runs: list[dict[str, Any]] = self.post("task_runs/filter", only)
+        return sorted(runs, key=lambda run: run["start_time"] or "")
+
+    def start_worker(
+        self, pool: str, *, cwd: Path = REPOSITORY, **env: str
+    ) -> subprocess.Popen[bytes]:
+        """A worker of a pool; its log is in the folder."""
+        return start(
+            PREFECT,
+            *("worker", "start", "--pool", pool, "--name", f"{pool}-{time.monotonic_ns()}"),
+            env={**self.env, **env},
+            log=self.folder / f"worker-{pool}.log",
+            cwd=cwd,
+        )
+
+    @contextmanager
+    def worker(self, pool: str, *, cwd: Path = REPOSITORY, **env: str) -> Iterator[None]:
+        """A worker while the block lasts."""
+        process = self.start_worker(pool, cwd=cwd, **env)
+        try:
+            yield
+        finally:
+            stop(process)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def run_server(folder: Path, **settings: str) -> Iterator[Server]:
+    """A Prefect server on this machine only, while the block lasts."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    env = {
+        **{name: value for name, value in os.environ.items() if name not in FOREIGN},
+        **IMPATIENT,
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_API_URL": url,
+        "REGROW_HOME": str(folder / "home"),
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "NO_PROXY": "127.0.0.1",
+        **settings,
+    }
+    command = (PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port))
+    process = start(*command, env=env, log=folder / "server.log")
+
+    def healthy() -> bool:
+        assert process.poll() is None, (folder / "server.log").read_text()
+        try:
+            return httpx.get(f"{url}/health", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    try:
+        wait_for("the server", healthy)
+        yield Server(url, env, folder)
+    finally:
+        stop(process)

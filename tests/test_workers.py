@@ -1,0 +1,170 @@
+"""A stage on a second machine, a killed process and a power cut: real workers on a real server.
+
+The second machine is a worker of the pool `gpu` with a working directory of its own and the shared
+store mounted at another path.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regrow.models.air_quality.spec import ALL_SENSORS
+from tests.servers import ENDED, Server, run_server, stop, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
+MODEL = "air-quality"
+# The least that Prefect allows is a heartbeat every 30 s.
+DEAD_AFTER_S = 60
+# Long enough to be killed in the middle.
+VARIANT = ALL_SENSORS.model_copy(update={"epochs": 40, "min_steps": 20_000})
+PARAMETERS: dict[str, Any] = {
+    "preset": "quick",
+    "data": "sample",
+    "config": {"seeds": 2, "variants": {"all-sensors": VARIANT.model_dump()}},
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with run_server(tmp_path_factory.mktemp("workers")) as server:
+        server.regrow("deploy")
+        only = {"automations": {"name": {"any_": ["regrow-dead-runs"]}}}
+        (automation,) = server.post("automations/filter", only)
+        automation["trigger"]["within"] = DEAD_AFTER_S
+        fields = ("name", "description", "enabled", "trigger", "actions")
+        changed = {name: automation[name] for name in fields}
+        server.post(f"automations/{automation['id']}", changed, method="PUT")
+        yield server
+
+
+class Machine:
+    """A worker, and what it is to pull its plug."""
+
+    def __init__(self, server: Server, pool: str) -> None:
+        folder = server.folder / f"machine-{pool}"
+        folder.mkdir(exist_ok=True)
+        mount = folder / "mount"
+        if not mount.exists():
+            server.home.mkdir(exist_ok=True)
+            mount.symlink_to(server.home)
+        home = {"REGROW_HOME": str(mount), "PREFECT_HOME": str(folder / "prefect")}
+        self.log = server.folder / f"worker-{pool}.log"
+        self.process: subprocess.Popen[bytes] = server.start_worker(pool, cwd=folder, **home)
+
+    def kill_run(self) -> None:
+        """What the kernel does when memory is short: the run is gone, the worker is not."""
+        for pid in descendants(self.process.pid):
+            os.kill(pid, signal.SIGKILL)
+
+    def cut_power(self) -> None:
+        everything = [self.process.pid, *descendants(self.process.pid)]
+        for pid in everything:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(10)
+
+
+def descendants(pid: int) -> list[int]:
+    """All children of a process and theirs, by /proc."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] != "Z":
+            parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        children = parents.get(waiting.pop(), [])
+        found += children
+        waiting += children
+    return found
+
+
+def stages(server: Server) -> list[dict[str, Any]]:
+    """The runs that were sent to the pool gpu, the first first."""
+    return server.flow_runs(*ENDED, "RUNNING", flow="stage")
+
+
+def wait_for_training(server: Server, number: int) -> dict[str, Any]:
+    """The so-manieth stage that was sent, as soon as it trains."""
+
+    def training() -> Any:
+        sent = stages(server)
+        if len(sent) < number or sent[number - 1]["state_type"] != "RUNNING":
+            return None
+        tasks = server.task_runs(sent[number - 1]["id"])
+        checkpoints = (server.home / "scratch" / MODEL / "train").rglob("*")
+        ready = any(path.is_file() for path in checkpoints)
+        return sent[number - 1] if ready and tasks and tasks[0]["state_type"] == "RUNNING" else None
+
+    run: dict[str, Any] = wait_for(f"training number {number}", training)
+    return run
+
+
+def test_a_stage_on_a_second_machine_outlives_a_killed_process_and_a_power_cut(
+    server: Server,
+) -> None:
+    here, there = Machine(server, "local"), Machine(server, "gpu")
+    try:
+        run_id = server.run_deployment(f"{MODEL}/daily", **PARAMETERS, on={"train": "gpu"})
+
+        # The run's process dies: its worker says so, and the stage is sent once more.
+        first = wait_for_training(server, 1)
+        there.kill_run()
+        assert server.wait_for_end(first["id"])["state_type"] == "CRASHED"
+        second = wait_for_training(server, 2)
+        assert server.read_run(run_id)["state_type"] == "RUNNING"
+
+        # Both machines are gone: nobody is left to say so but the server.
+        here.cut_power()
+        there.cut_power()
+        for lost in (second["id"], run_id):
+            run = server.wait_for_end(lost)
+            assert run["state_type"] == "CRASHED"
+            assert "Not heard of" in run["state"]["message"]
+        assert any((server.home / "scratch" / MODEL / "train").rglob("*"))
+
+        # The next run goes on where that one was.
+        here, there = Machine(server, "local"), Machine(server, "gpu")
+        next_id = server.run_deployment(f"{MODEL}/daily", **PARAMETERS, on={"train": "gpu"})
+        run = server.wait_for_end(next_id)
+    finally:
+        for machine in (here, there):
+            stop(machine.process)
+    assert run["state_type"] == "COMPLETED", here.log.read_text()[-8000:]
+    names = {task["name"]: task["state_name"] for task in server.task_runs(next_id)}
+    for done in ("download", "clean", "validate"):
+        assert names[done] == "Cached"
+    assert names["train"] == "Completed"
+    assert [stage["state_type"] for stage in stages(server)] == ["CRASHED", "CRASHED", "COMPLETED"]
+    assert not list(server.home.glob("handed-back/*"))
+    assert not list(server.home.glob("scratch/*"))
+    # The run's page leads to the stage's: a task run of the parent stands for it.
+    assert any(name.startswith("stage/gpu") for name in names)
+    # Those that have ended stay what they were, though nothing is heard of them any more.
+    assert server.read_run(next_id)["state_type"] == "COMPLETED"
+
+
+def test_a_pool_that_is_not_there_is_named(server: Server, tmp_path: Path) -> None:
+    command = ("-m", "regrow.cli", "run", MODEL, "--sample", "--preset", "quick")
+    done = subprocess.run(
+        [sys.executable, *command, "--on", "train=moon"],
+        env={**server.env, "REGROW_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "stage/moon" in done.stderr
+    assert "Traceback" not in done.stderr
