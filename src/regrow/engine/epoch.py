@@ -8,7 +8,7 @@ the loop over the batches is part of the compiled function: `tf.while_loop` on T
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -35,10 +35,13 @@ def make_deterministic() -> None:
 class Epochs:
     """Trains and evaluates a compiled model on arrays in memory, one epoch a call.
 
+    Rows of different lengths are given as groups: a batch has rows of one group only, so nothing
+    is padded beyond its group's length. Rows are numbered through all groups.
+
     Args:
         model: a built model on which `compile` was called.
-        data: nested arrays `(x, y)` or `(x, y, sample_weight)`, equal in their first axis.
-        validation: the same for validation, or None.
+        groups: each nested arrays `(x, y)` or `(x, y, sample_weight)`, equal in their first axis.
+        validation: the same for validation; empty if there is none.
         batch_size: rows a step; a last, smaller batch is a step as well.
         jit_compile: lets XLA compile the step on TensorFlow (JAX always does).
 
@@ -49,8 +52,8 @@ class Epochs:
     def __init__(
         self,
         model: keras.Model,
-        data: Any,
-        validation: Any,
+        groups: Sequence[Any],
+        validation: Sequence[Any] = (),
         *,
         batch_size: int,
         jit_compile: bool = False,
@@ -58,12 +61,11 @@ class Epochs:
         self.model = model
         self.batch_size = batch_size
         maker = MAKERS[keras.backend.backend()]
-        for part in (data, validation):
-            _check_rows(part)
-        _build(model, _take(data, slice(batch_size)))
-        self._train = maker(model, data, True, jit_compile)
-        self._test = None if validation is None else maker(model, validation, False, jit_compile)
-        self._validation_rows = 0 if validation is None else _rows(validation)
+        for data in (*groups, *validation):
+            _check_rows(data)
+        _build(model, _take(groups[0], slice(batch_size)))
+        self._train = [(count_rows(of), maker(model, of, True, jit_compile)) for of in groups]
+        self._test = [(count_rows(of), maker(model, of, False, jit_compile)) for of in validation]
 
     def train(self, order: Order) -> dict[str, float]:
         """One epoch over the rows in `order` (n,), int32; returns the mean loss and metrics."""
@@ -71,19 +73,51 @@ class Epochs:
 
     def evaluate(self) -> dict[str, float]:
         """The mean loss and metrics on the validation data; empty if there are none."""
-        if self._test is None:
+        if not self._test:
             return {}
-        order = np.arange(self._validation_rows, dtype=np.int32)
-        return self._run(self._test, order)
+        rows = sum(count for count, _ in self._test)
+        return self._run(self._test, np.arange(rows, dtype=np.int32))
 
-    def _run(self, step_through: Batches, order: Order) -> dict[str, float]:
+    def _run(self, groups: list[tuple[int, Batches]], order: Order) -> dict[str, float]:
         self.model.reset_metrics()
-        whole = len(order) // self.batch_size * self.batch_size
-        if whole:
-            step_through(order[:whole].reshape(-1, self.batch_size))
-        if whole < len(order):
-            step_through(order[np.newaxis, whole:])
+        counts = [count for count, _ in groups]
+        for group, batches in make_batches(order, counts, self.batch_size):
+            groups[group][1](batches)
         return {name: float(value) for name, value in _flat(self.model.get_metrics_result())}
+
+
+def make_batches(
+    order: Order, counts: Sequence[int], batch_size: int
+) -> Iterator[tuple[int, Order]]:
+    """Batches of rows of one group, in the order in which `order` fills them.
+
+    Args:
+        order: rows numbered through all groups, (n,).
+        counts: the rows of each group.
+        batch_size: rows a batch; what is left of each group comes last, as a smaller one.
+
+    Yields:
+        The group, and batches of its own rows' numbers, (batches, rows). With a single group all
+        its full batches come at once: the loop over them is then compiled.
+    """
+    starts = np.cumsum([0, *counts])
+    group_of = np.searchsorted(starts, order, side="right") - 1
+    full: list[tuple[int, int, Order]] = []
+    rest: list[tuple[int, Order]] = []
+    for group, start in enumerate(starts[:-1]):
+        places = np.flatnonzero(group_of == group)
+        rows = (order[places] - start).astype(np.int32)
+        whole = len(rows) // batch_size * batch_size
+        together = max(1, whole) if len(counts) == 1 else batch_size
+        full += [
+            (places[end - 1], group, rows[end - together : end].reshape(-1, batch_size))
+            for end in range(together, whole + 1, together)
+        ]
+        if whole < len(rows):
+            rest.append((group, rows[np.newaxis, whole:]))
+    for _place, group, batches in sorted(full, key=lambda entry: entry[0]):
+        yield group, batches
+    yield from rest
 
 
 def _build(model: keras.Model, batch: Any) -> None:
@@ -99,14 +133,15 @@ def _build(model: keras.Model, batch: Any) -> None:
 def _check_rows(data: Any) -> None:
     """On JAX and on GPUs a row that is not there would be read as another one, or as zeros."""
     counts = [len(array) for array in keras.tree.flatten(data) if array is not None]
-    if data is not None and (len(set(counts)) != 1 or counts[0] == 0):
+    if len(set(counts)) != 1 or counts[0] == 0:
         raise DataError(
             "arrays to train on must have rows, all the same number",
             received="arrays of " + ", ".join(map(str, counts)) + " rows",
         )
 
 
-def _rows(data: Any) -> int:
+def count_rows(data: Any) -> int:
+    """How many rows nested arrays have."""
     return len(keras.tree.flatten(data)[0])
 
 

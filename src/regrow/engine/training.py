@@ -14,7 +14,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from regrow.engine.epoch import Epochs, Order, make_deterministic
+from regrow.engine.epoch import Epochs, Order, count_rows, make_deterministic
 from regrow.engine.errors import TrainingDiverged, UserError
 
 log = logging.getLogger(__name__)
@@ -122,25 +122,51 @@ def fit(
         TrainingDiverged: the loss became NaN or infinite; the last good checkpoint stays.
         UserError: the plan contradicts itself.
     """
+    return fit_groups(
+        model,
+        [(x, y) if sample_weight is None else (x, y, sample_weight)],
+        plan=plan,
+        validation=[] if validation is None else [validation],
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
+    )
+
+
+def fit_groups(
+    model: keras.Model,
+    groups: Sequence[Any],
+    *,
+    plan: FitPlan,
+    validation: Sequence[Any] = (),
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+) -> FitResult:
+    """As `fit`, on rows of several lengths: a batch has rows of one group.
+
+    Args:
+        groups: each `(x, y)` or `(x, y, sample_weight)`; the groups differ in other axes than the
+            first, which the model must leave open.
+        validation: the same; empty if there is none.
+    """
     _check_plan(plan, validation)
     started = time.monotonic()
-    data = (x, y) if sample_weight is None else (x, y, sample_weight)
     epochs = Epochs(
-        model, data, validation, batch_size=plan.batch_size, jit_compile=plan.jit_compile
+        model, groups, validation, batch_size=plan.batch_size, jit_compile=plan.jit_compile
     )
-    run = _Run(model, plan, _identity(model, plan, data, validation) if checkpoint else "")
+    run = _Run(model, plan, _identity(model, plan, groups, validation) if checkpoint else "")
     path = checkpoint / CHECKPOINT if checkpoint else None
     if path is not None:
         run.load(path)
     run.result.resumed_from = run.result.epochs_run
-    rows = len(keras.tree.flatten(x)[0])
+    rows = sum(count_rows(group) for group in groups)
+    steps = sum(math.ceil(count_rows(group) / plan.batch_size) for group in groups)
     saved = time.monotonic()
     while not run.finished:
         epoch = run.result.epochs_run
         values = epochs.train(data_order(rows, plan.seed, epoch))
         values |= {f"val_{name}": value for name, value in epochs.evaluate().items()}
         _refuse_divergence(model, run.result, values)
-        run.end_epoch(values, steps=math.ceil(rows / plan.batch_size))
+        run.end_epoch(values, steps=steps)
         if path is not None and (
             run.finished or time.monotonic() - saved >= plan.checkpoint_every_s
         ):
@@ -281,7 +307,7 @@ def _set(callback: Any, values: dict[str, Any]) -> None:
         setattr(callback, name, int(value) if whole else value)
 
 
-def _check_plan(plan: FitPlan, validation: Any) -> None:
+def _check_plan(plan: FitPlan, validation: Sequence[Any]) -> None:
     if plan.jit_compile and plan.deterministic and keras.backend.backend() == "tensorflow":
         raise UserError(
             "TensorFlow cannot be deterministic and compile with XLA at once",
@@ -289,7 +315,7 @@ def _check_plan(plan: FitPlan, validation: Any) -> None:
             received="deterministic=True and jit_compile=True",
             expected="one of the two",
         )
-    if validation is None and (plan.patience is not None or plan.reduce_lr_patience is not None):
+    if not validation and (plan.patience is not None or plan.reduce_lr_patience is not None):
         raise UserError(
             "early stopping and learning-rate plateaus need validation data",
             where="training plan",
