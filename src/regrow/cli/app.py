@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from regrow.cli import act
+from regrow.cli import act, sentences
 from regrow.cli.ask import ASK_EXAMPLES, ask
 from regrow.cli.options import Json, Model, Sample, Scope, build_request
 from regrow.cli.output import console, print_json, print_table
@@ -33,6 +33,7 @@ app = typer.Typer(
     epilog="Example: [bold]regrow run air-quality[/], then [bold]regrow status[/]",
 )
 act.register(app)
+sentences.register(app)
 app.command("ask", epilog=ASK_EXAMPLES)(ask)
 
 

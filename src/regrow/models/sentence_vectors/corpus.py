@@ -1,0 +1,147 @@
+"""The clean tables as a network reads them: ids of words, word vectors, and which are learned from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from regrow.engine.errors import DataError
+from regrow.models.sentence_vectors.documents import DIMENSIONS
+from regrow.models.sentence_vectors.table import Sentences, read_documents, read_sentences
+from regrow.text.vectors import WordVectors, load_glove, train_vectors
+from regrow.text.vocabulary import PAD, SPECIAL, UNK, Vocabulary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from regrow.models.sentence_vectors.spec import SentenceVectorsConfig
+
+# So many words at least: shorter ones are sign-offs ("Reuter").
+LEAST_WORDS = 2
+VECTOR_SEED = 0
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a network is trained on.
+
+    Attributes:
+        sentences: all of them, in the order of the documents.
+        vocabulary: the words that it knows.
+        ids: of each sentence's words, int32.
+        training: rows of `sentences` to learn from; none is of ModApte's test documents.
+        validation: rows of other documents, to choose by.
+        documents: the clean table.
+    """
+
+    sentences: Sentences
+    vocabulary: Vocabulary
+    ids: list[Array]
+    training: Array
+    validation: Array
+    documents: pd.DataFrame
+
+
+def read_corpus(folder: Path, config: SentenceVectorsConfig) -> Corpus:
+    """Reads what cleaning left in a folder.
+
+    Raises:
+        DataError: too few sentences are left to learn from.
+    """
+    sentences = read_sentences(folder)
+    documents = read_documents(folder / "table.parquet")
+    vocabulary = Vocabulary.of(sentences.ranked, config.vocabulary_size)
+    known = documents[(documents["mod_apte"] != "test") & (documents["form"] != "UNPROC")]["id"]
+    # Whole documents: their sentences repeat each other. Every so many, so that all of the time is
+    # in both parts.
+    held_out = known.to_numpy()[:: round(1 / config.validation_share)]
+    long_enough = sentences.lengths >= LEAST_WORDS
+    mine = np.isin(sentences.document, known) & long_enough
+    validation = mine & np.isin(sentences.document, held_out)
+    training = np.flatnonzero(mine & ~validation)
+    if config.training_share < 1:
+        count = round(len(training) * config.training_share)
+        training = np.sort(np.random.default_rng(0).choice(training, count, replace=False))
+    if not len(training) or not validation.any():
+        raise DataError(
+            "there are too few sentences to learn from",
+            where=str(folder),
+            received=f"{len(training)} to train on, {validation.sum()} to validate by",
+            expected="documents of two words or more outside ModApte's test part",
+            remedies=["give more documents", "raise training_share or validation_share"],
+        )
+    return Corpus(
+        sentences,
+        vocabulary,
+        sentences.encode(vocabulary),
+        training,
+        np.flatnonzero(validation),
+        documents,
+    )
+
+
+def make_word_vectors(folder: Path, corpus: Corpus, config: SentenceVectorsConfig) -> WordVectors:
+    """GloVe's vectors where cleaning found them, or else such from the training sentences."""
+    glove = folder / "glove.txt"
+    if config.word_vectors == "glove" and glove.is_file():
+        return load_glove(glove, corpus.vocabulary, dimensions=DIMENSIONS, seed=VECTOR_SEED)
+    chosen = [corpus.ids[row] for row in corpus.training]
+    return train_vectors(chosen, corpus.vocabulary, dimensions=DIMENSIONS, seed=VECTOR_SEED)
+
+
+def scale_vectors(matrix: Array, corpus: Corpus) -> Array:
+    """Word vectors with a mean of zero and a total variance of one over the training words.
+
+    Padding stays zero. Shares of the variance that are explained stay the same.
+    """
+    tokens = np.concatenate([corpus.ids[row] for row in corpus.training])
+    shares = np.bincount(tokens, minlength=len(matrix)) / len(tokens)
+    mean = shares @ matrix
+    deviation = np.sqrt(shares @ np.square(matrix - mean).sum(axis=1))
+    scaled = ((matrix - mean) / deviation).astype("float32")
+    scaled[PAD] = 0
+    return scaled
+
+
+def draw_contexts(corpus: Corpus, count: int, seed: int) -> Array:
+    """Words that say what each sentence's document is about, (sentences, count), padded ids.
+
+    Drawn without replacement; a word's chance grows with how often it is in the document, and
+    falls with how many documents have it. UNK is none.
+    """
+    flat = np.concatenate(corpus.ids).astype("int64")
+    document = np.repeat(corpus.sentences.document.astype("int64"), corpus.sentences.lengths)
+    size = len(corpus.vocabulary)
+    pairs, times = np.unique(document * size + flat, return_counts=True)
+    owner, word = pairs // size, pairs % size
+    learned = np.isin(owner, np.unique(corpus.sentences.document[corpus.training]))
+    spread = np.maximum(np.bincount(word[learned], minlength=size), 1)
+    rare = np.log(len(np.unique(owner[learned])) / spread)
+    rare[: len(SPECIAL)] = 0
+    weight = (1 + np.log(times)) * np.maximum(rare[word], 0)
+    owner, word, weight = (array[weight > 0] for array in (owner, word, weight))
+    # The highest of log(weight) + Gumbel noise are draws without replacement.
+    noise = np.random.default_rng(seed).gumbel(size=len(weight))
+    order = np.lexsort((-(np.log(weight) + noise), owner))
+    owner, word = owner[order], word[order]
+    ids, starts, sizes = np.unique(owner, return_index=True, return_counts=True)
+    place = np.arange(len(owner)) - np.repeat(starts, sizes)
+    kept = place < count
+    table = np.full((len(ids) + 1, count), PAD, dtype="int32")
+    table[np.repeat(np.arange(len(ids)), sizes)[kept], place[kept]] = word[kept]
+    # The last row is for documents that have no such word.
+    row = np.searchsorted(ids, corpus.sentences.document)
+    found = np.append(ids, -1)[row] == corpus.sentences.document
+    contexts: Array = table[np.where(found, row, len(ids))]
+    return contexts
+
+
+def share_unknown(corpus: Corpus) -> float:
+    """The share of the training words that are not in the vocabulary."""
+    tokens = np.concatenate([corpus.ids[row] for row in corpus.training])
+    return float((tokens == UNK).mean())
