@@ -77,8 +77,10 @@ def similar(
 
     registry = open_registry(get_spec(MODEL), settings, sample=sample)
     number = int(registry.find(version).version)
-    folders = [_find_entry(settings, registry, number, of) for of in ("clean", "evaluate")]
-    found = find_similar(registry.load(number), sentence, *folders, count)
+    clean, evaluated = (
+        _find_entry(settings, registry, number, stage) for stage in ("clean", "evaluate")
+    )
+    found = find_similar(registry.load(number), sentence, clean, evaluated, count)
     used = f"{registry.name} version {number}"
     if as_json:
         print_json({"model": used, "similar": [asdict(one) for one in found]})

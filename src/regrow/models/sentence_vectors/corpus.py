@@ -1,4 +1,4 @@
-"""The clean tables as a network reads them: ids of words, word vectors, and which are learned from."""
+"""The clean tables as a network reads them: ids of words, and which sentences are learned from."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def scale_vectors(matrix: Array, corpus: Corpus) -> Array:
     shares = np.bincount(tokens, minlength=len(matrix)) / len(tokens)
     mean = shares @ matrix
     deviation = np.sqrt(shares @ np.square(matrix - mean).sum(axis=1))
-    scaled = ((matrix - mean) / deviation).astype("float32")
+    scaled: Array = ((matrix - mean) / deviation).astype("float32")
     scaled[PAD] = 0
     return scaled
 

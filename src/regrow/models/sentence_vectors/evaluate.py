@@ -285,5 +285,5 @@ def _notes(ctx: StageContext, data: Data) -> list[str]:
         "chose the published seed.",
         "A document's vector is the mean of its sentences' vectors, each scaled to length 1 and "
         "weighted by the square root of its length, beside half of its title's.",
-        "Cost and threshold of every probe were chosen on the last fifth of the training documents.",
+        "Every probe's cost and threshold were chosen on the last fifth of its training documents.",
     ]

@@ -21,7 +21,8 @@ def draw_cosines(cosines: dict[str, Array], out: Path) -> Path:
 
     def paint(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()
-        bins = np.linspace(min(-0.2, *(float(of.min()) for of in cosines.values())), 1, 70)
+        lowest = min(-0.2, *(float(of.min()) for of in cosines.values()))
+        bins = np.linspace(lowest, 1, 70).tolist()
         for n, (name, values) in enumerate(cosines.items()):
             axes.hist(values, bins=bins, color=theme.series[n], alpha=0.7, label=name)
         axes.set_xlabel("cosine")
@@ -62,7 +63,8 @@ def draw_topic_map(vectors: Array, topics: Array, names: tuple[str, ...], out: P
         for n, topic in enumerate(largest):
             mine = topics[rows, topic]
             colour = theme.series[n % len(theme.series)]
-            axes.scatter(*points[mine].T, s=9, color=colour, linewidths=0, label=names[topic])
+            x, y = points[mine].T
+            axes.scatter(x, y, s=9, color=colour, linewidths=0, label=names[topic])
         axes.set(xticks=[], yticks=[])
         axes.grid(visible=False)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2)

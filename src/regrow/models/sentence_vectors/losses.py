@@ -81,7 +81,7 @@ class ContextError(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "words": self.words}
 
 
-@keras.saving.register_keras_serializable(package="regrow")
+@keras.saving.register_keras_serializable(package="regrow")  # type: ignore[untyped-decorator]
 def take_mean(_expected: Any, found: Any) -> Any:
     """The mean of what a loss layer gives; nothing is expected beside it."""
     return ops.mean(found)

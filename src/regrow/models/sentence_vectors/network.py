@@ -61,6 +61,7 @@ def train(ctx: StageContext) -> dict[str, Any]:
         size=vectors.matrix.shape[1],
         name="words",
     )
+    of_words = words.get_config()
     book = config.network.kind == "book"
     matrix = vectors.matrix if book else scale_vectors(vectors.matrix, corpus)
     facts = run_trainings(

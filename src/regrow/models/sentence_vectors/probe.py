@@ -66,9 +66,9 @@ def fit_probe(vectors: Any, topics: Array) -> Probe:
 
 
 def _fit(vectors: Any, topics: Array, cost: float, start: Array | None) -> Array:
-    """The weights with the least ||w||^2 / 2 + cost * sum(max(0, 1 - y score)^2), all topics at once.
+    """The weights with the least ||w||^2 / 2 + cost * sum(max(0, 1 - y score)^2).
 
-    This is scikit-learn's LinearSVC for each topic by itself, but with products of whole matrices.
+    This is scikit-learn's LinearSVC for each topic, but with products of whole matrices.
     """
     from scipy.optimize import minimize
 
