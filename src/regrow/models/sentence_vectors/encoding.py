@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
@@ -43,28 +43,31 @@ def group_by_length(lengths: Array, most: int) -> Iterator[tuple[int, Array]]:
         shortest = length
 
 
-def get_encoder(model: keras.Model) -> keras.Model:
-    """The part of a published model that gives `vector` alone."""
-    return keras.Model(model.inputs, model.output["vector"])
-
-
-def encode_sentences(model: keras.Model, ids: Sequence[Array]) -> Array:
+def encode_sentences(
+    model: keras.Model, ids: Sequence[Array], part: Literal["vector", "topic"]
+) -> Array:
     """The vectors of sentences, (sentences, size), float32; zeros for one without words.
 
     Args:
         model: a published model. One that reads sentences of a fixed length gets them padded to
             that, any other in batches of like length.
         ids: of each sentence's words.
+        part: all of a vector, or the part of it that says what the sentence is about.
     """
-    encoder = get_encoder(model)
+    encoder = keras.Model(model.inputs, model.output[part])
     fixed = model.inputs[0].shape[1]
     most = fixed or get_words(model).length
     lengths = np.array([len(sentence) for sentence in ids], dtype="int64")
-    vectors = np.zeros((len(ids), encoder.output.shape[-1]), dtype="float32")
+    vectors = np.zeros((len(ids), measure_size(model, part)), dtype="float32")
     for length, rows in group_by_length(lengths, most):
         padded = pad([ids[row] for row in rows], fixed or length)
         vectors[rows] = answer(encoder, padded, batch_rows=BATCH_ROWS)
     return vectors
+
+
+def measure_size(model: keras.Model, part: Literal["vector", "topic"] = "vector") -> int:
+    """How many numbers a model's vectors, or that part of them, have."""
+    return int(model.output[part].shape[-1])
 
 
 def get_words(model: keras.Model) -> WordTable:
@@ -76,8 +79,8 @@ def get_words(model: keras.Model) -> WordTable:
 def join_sentences(vectors: Array, sentences: Sentences, documents: Array) -> Array:
     """Vectors of documents out of those of their sentences.
 
-    The mean of the sentences' unit vectors, each weighted by the square root of its length, and
-    beside it the title's vector at half the weight; both scaled to length 1 first.
+    The sum of the sentences' vectors, and beside it the title's at half the weight; both scaled to
+    length 1 first.
 
     Args:
         vectors: (sentences, size).
@@ -91,15 +94,10 @@ def join_sentences(vectors: Array, sentences: Sentences, documents: Array) -> Ar
     place = np.minimum(np.searchsorted(documents, sentences.document, sorter=order), len(order) - 1)
     rows = order[place]
     mine = documents[rows] == sentences.document
-    unit = scale_to_unit(vectors[mine])
-    weight = np.sqrt(sentences.lengths[mine]).astype("float32")
     parts = []
-    for chosen, weights in (
-        (np.ones(len(unit), dtype=bool), weight),
-        (sentences.is_title[mine], np.ones_like(weight)),
-    ):
+    for chosen in (mine, mine & sentences.is_title):
         total = np.zeros((len(documents), vectors.shape[1]), dtype="float32")
-        np.add.at(total, rows[mine][chosen], unit[chosen] * weights[chosen, np.newaxis])
+        np.add.at(total, rows[chosen], vectors[chosen])
         parts.append(scale_to_unit(total))
     return np.concatenate([parts[0], TITLE_WEIGHT * parts[1]], axis=1)
 

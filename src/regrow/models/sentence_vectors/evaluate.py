@@ -15,7 +15,7 @@ from regrow.models.sentence_vectors.baselines import (
     measure_counts,
     measure_mean_words,
 )
-from regrow.models.sentence_vectors.encoding import encode_sentences, get_encoder
+from regrow.models.sentence_vectors.encoding import encode_sentences, measure_size
 from regrow.models.sentence_vectors.figures import draw_cosines, draw_topic_map
 from regrow.models.sentence_vectors.measures import (
     Data,
@@ -59,7 +59,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     """Measures every seed, an untrained network and simple ways on the same documents.
 
     Writes `evaluation.json`, `predictions.parquet` (id, topics, said: of the linear probe),
-    `sentences.npy` (the vectors of all sentences, in the order of `read_sentences`) and figures.
+    `sentences.npy` (what all sentences are about, in the order of `read_sentences`) and figures.
     """
     folder = ctx.inputs["clean"].file("table.parquet").parent
     train = ctx.inputs["train"]
@@ -68,7 +68,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     models = load_runs(train.path, RUNS)
     model = models[chosen]
     # All sentences once, for the published network's figures and for what looks for neighbours.
-    vectors = encode_sentences(model, number_words(model, data.sentences))
+    vectors = encode_sentences(model, number_words(model, data.sentences), "topic")
     write_index(ctx.out / FILE, vectors)
     runs: dict[str, dict[str, float]] = {}
     for number, (seed, of) in enumerate(models.items()):
@@ -86,7 +86,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
         "mean of word vectors": measure_mean_words(model, data).figures,
         RANDOM: _measure_untrained(ctx.config, model, data),
     }
-    size = int(get_encoder(model).output.shape[-1])
+    size = measure_size(model)
     for count, share in explain_by_components(model, data, _sizes(ctx.config, size)).items():
         others[f"{count} principal components"] = {"explained_variance": share}
     ctx.progress("measure", len(models) + 2, len(models) + 2)
@@ -283,7 +283,7 @@ def _notes(ctx: StageContext, data: Data) -> list[str]:
         f"Trained on {facts['training_sentences']:,} sentences; none is of ModApte's "
         f"{len(data.test):,} test documents. {facts['validation_sentences']:,} of other documents "
         "chose the published seed.",
-        "A document's vector is the mean of its sentences' vectors, each scaled to length 1 and "
-        "weighted by the square root of its length, beside half of its title's.",
+        "A document's vector is the sum of what its sentences' vectors say they are about, beside "
+        "half of its title's, both scaled to length 1.",
         "Every probe's cost and threshold were chosen on the last fifth of its training documents.",
     ]

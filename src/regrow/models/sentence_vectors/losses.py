@@ -49,24 +49,26 @@ class ContextError(keras.layers.Layer):  # type: ignore[misc]
 
     Args:
         words: how many there are.
+        size: of the layer between, which keeps the softmax cheap.
 
     Call shapes: sentence vectors (batch, numbers) and ids of words (batch, chosen), padded; gives
     (batch, 1), zeros where there are no words.
     """
 
-    def __init__(self, words: int, **kwargs: Any) -> None:
+    def __init__(self, words: int, size: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.words = words
+        self.words, self.size = words, size
 
     def build(self, sentences_shape: Any, context_shape: Any) -> None:
         """Makes the weights."""
-        shape = (sentences_shape[-1], self.words)
-        self.kernel = self.add_weight(shape=shape, initializer="glorot_uniform", name="kernel")
+        self.narrow = self.add_weight(shape=(sentences_shape[-1], self.size), name="narrow")
+        self.kernel = self.add_weight(shape=(self.size, self.words), name="kernel")
         self.bias = self.add_weight(shape=(self.words,), initializer="zeros", name="bias")
 
     def call(self, sentences: Any, context: Any) -> Any:
         """The sentences' errors."""
-        likely = ops.log_softmax(ops.matmul(sentences, self.kernel) + self.bias, axis=-1)
+        scores = ops.matmul(ops.matmul(sentences, self.narrow), self.kernel) + self.bias
+        likely = ops.log_softmax(scores, axis=-1)
         chosen = ops.take_along_axis(likely, context, axis=1)
         mask = ops.cast(ops.not_equal(context, PAD), chosen.dtype)
         count = ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1.0)
@@ -78,7 +80,7 @@ class ContextError(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
-        return {**super().get_config(), "words": self.words}
+        return {**super().get_config(), "words": self.words, "size": self.size}
 
 
 @keras.saving.register_keras_serializable(package="regrow")  # type: ignore[untyped-decorator]

@@ -16,10 +16,10 @@ import numpy as np
 from regrow.engine.inference import answer
 from regrow.models.sentence_vectors.encoding import (
     encode_sentences,
-    get_encoder,
     get_words,
     group_by_length,
     join_sentences,
+    measure_size,
     scale_to_unit,
 )
 from regrow.models.sentence_vectors.probe import Probe, fit_probe, measure_f1, measure_precision
@@ -115,7 +115,7 @@ def measure_rebuilding(model: keras.Model, data: Data) -> Rebuilt:
     ids = number_words(model, data.sentences)
     means = _mean_by_place(model, [ids[row] for row in data.draw(data.known)])
     rows = data.draw(data.test)
-    first, second = np.empty((2, len(rows), get_encoder(model).output.shape[-1]), dtype="float32")
+    first, second = np.empty((2, len(rows), measure_size(model)), dtype="float32")
     error = total = 0.0
     for chosen, padded in _padded(model, [ids[row] for row in rows]):
         found = answer(model, padded, batch_rows=512)
@@ -212,12 +212,12 @@ def encode_documents(
     """The vectors of the training and the test documents of ModApte-90.
 
     Args:
-        vectors: of all sentences, if they are known already.
+        vectors: what all sentences are about, if it is known already.
     """
     rows = data.in_labelled
     if vectors is None:
         ids = number_words(model, data.sentences)
-        mine = encode_sentences(model, [ids[row] for row in rows])
+        mine = encode_sentences(model, [ids[row] for row in rows], "topic")
     else:
         mine = vectors[rows]
     part = data.sentences.take(rows)

@@ -61,7 +61,6 @@ def train(ctx: StageContext) -> dict[str, Any]:
         size=vectors.matrix.shape[1],
         name="words",
     )
-    of_words = words.get_config()
     book = config.network.kind == "book"
     matrix = vectors.matrix if book else scale_vectors(vectors.matrix, corpus)
     facts = run_trainings(
@@ -101,7 +100,8 @@ def build_network(
     Returns:
         The model to train takes `ids` (batch, words) and, with a context, `context` (batch,
         chosen), and gives each sentence's losses. The published one takes ids alone, and gives
-        `vector` (batch, latent) and `reconstruction` (batch, words, size).
+        `vector` (batch, latent), `topic`, the part of it that says what a sentence is about (all
+        of the book's), and `reconstruction` (batch, words, size).
     """
     if config.kind == "book":
         return _build_book(config, words, matrix)
@@ -123,7 +123,7 @@ def _build_book(
     vector = encoder(vectors)
     rebuilt = decoder(layers.RepeatVector(words.length)(vector))
     error = ReconstructionError(words.length * words.size, name="reconstruction")(rebuilt, vectors)
-    published = {"vector": vector, "reconstruction": rebuilt}
+    published = {"vector": vector, "topic": layers.Identity()(vector), "reconstruction": rebuilt}
     return (
         keras.Model({"ids": ids}, {"reconstruction": error}),
         keras.Model(ids, published, name="sentence_vectors"),
@@ -141,13 +141,13 @@ def _build_positional(
     decoder = PositionalDecoder(words.length, words.size, config.decoder_size, name="decoder")
     vector = encoder(vectors, present)
     rebuilt = decoder(vector, present)
+    topic = vector[:, config.order_size :]
+    predictor = ContextError(len(words.words), config.context_size, name="context_error")
     losses = {
         "reconstruction": ReconstructionError(mean_words, name="reconstruction")(rebuilt, vectors),
-        "context": ContextError(len(words.words), name="context_error")(
-            vector[:, config.order_size :], context
-        ),
+        "context": predictor(topic, context),
     }
-    published = {"vector": vector, "reconstruction": rebuilt}
+    published = {"vector": vector, "topic": topic, "reconstruction": rebuilt}
     return (
         keras.Model({"ids": ids, "context": context}, losses),
         keras.Model(ids, published, name="sentence_vectors"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regrow.engine.errors import DataError
-from regrow.models.sentence_vectors.encoding import encode_sentences, get_words
+from regrow.models.sentence_vectors.encoding import encode_sentences, get_words, measure_size
 from regrow.models.sentence_vectors.neighbours import FILE, Index
 from regrow.models.sentence_vectors.table import read_documents, read_sentences
 from regrow.text.sentences import SentenceSplitter, make_punkt
@@ -89,7 +89,7 @@ class SentenceReader:
     def __init__(self, model: Any) -> None:
         self.model = model
         words = get_words(model)
-        self.size = int(model.output["vector"].shape[-1])
+        self.size = measure_size(model)
         self._vocabulary = Vocabulary(tuple(words.words))
         self._tokeniser = Tokeniser(SentenceSplitter(make_punkt(words.abbreviations)))
 
@@ -101,7 +101,7 @@ class SentenceReader:
         """Vectors (sentences, size), float32, and how many words of each are not known."""
         ids = [np.array(self.number(sentence), dtype="int32") for sentence in sentences]
         unknown = np.array([(found == UNK).sum() for found in ids], dtype="int32")
-        return encode_sentences(self.model, ids), unknown
+        return encode_sentences(self.model, ids, "vector"), unknown
 
 
 def embed(model: Any, path: Path, out: Path) -> int:
@@ -196,7 +196,7 @@ class Similar:
 def find_similar(
     model: Any, sentence: str, clean: Path, evaluated: Path, count: int
 ) -> list[Similar]:
-    """The sentences of the corpus that are nearest to a sentence, each wording once.
+    """The sentences of the corpus that are nearest in what they are about, each wording once.
 
     Args:
         clean: the folder of the clean tables.
@@ -213,8 +213,8 @@ def find_similar(
             received=repr(sentence[:80]),
             expected="English words, as in news of 1987",
         )
-    vectors, _unknown = reader.encode([sentence])
-    rows, cosines = Index.open(evaluated / FILE).find(vectors, count * REPETITIONS)
+    about = encode_sentences(model, [np.array(ids, dtype="int32")], "topic")
+    rows, cosines = Index.open(evaluated / FILE).find(about, count * REPETITIONS)
     sentences = read_sentences(clean)
     documents = read_documents(clean / "table.parquet").set_index("id")
     found: dict[str, Similar] = {}

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 # How much an error costs beside the size of the weights, from little to much.
-COSTS = (0.3, 1.0, 3.0, 10.0, 30.0)
+COSTS = (3.0, 10.0)
 THRESHOLDS = tuple(np.linspace(-0.5, 0.2, 15).round(2).tolist())
 HELD_OUT = 0.2
-ITERATIONS = 150
+ITERATIONS = 100
 NEAREST = 100
 
 Array = np.ndarray[Any, np.dtype[Any]]
