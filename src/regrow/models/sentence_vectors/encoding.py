@@ -54,7 +54,7 @@ def encode_sentences(
         ids: of each sentence's words.
         part: all of a vector, or the part of it that says what the sentence is about.
     """
-    encoder = keras.Model(model.inputs, model.output[part])
+    encoder = keras.Model(model.inputs[0], model.output[part])
     fixed = model.inputs[0].shape[1]
     most = fixed or get_words(model).length
     lengths = np.array([len(sentence) for sentence in ids], dtype="int64")

@@ -21,7 +21,7 @@ class PositionalConfig(ModelConfig):
     context_words: int = Field(24, ge=1, le=1024, description="of the document, to predict")
     context_size: int = Field(256, ge=2, le=4096, description="of the layer that predicts them")
     context_weight: float = Field(0.1, ge=0, le=100, description="of that beside the rebuilding")
-    epochs: int = Field(6, ge=1, le=10_000, description="passes over the training sentences")
+    epochs: int = Field(4, ge=1, le=10_000, description="passes over the training sentences")
     batch_size: int = Field(128, ge=1, le=65_536, description="sentences a step")
     learning_rate: float = Field(0.001, gt=0, le=10, description="of Adam, falling to zero")
 
