@@ -110,12 +110,13 @@ def sentence_vectors(chance: np.random.Generator) -> Trial:
     """Both networks side by side, as one model."""
     matrix = chance.normal(size=(30, 6)).astype("float32")
     matrix[0] = 0
+    rarity = chance.uniform(0.1, 1, size=30).astype("float32")
     inputs = {
         "ids": keras.Input((8,), dtype="int32", name="ids"),
         "context": keras.Input((3,), dtype="int32", name="context"),
     }
-    outputs = {}
-    networks = {
+    outputs: dict[str, Any] = {}
+    networks: dict[str, PositionalConfig | BookConfig] = {
         "positional": PositionalConfig(
             order_size=12, topic_size=8, decoder_size=16, context_words=3, context_size=5
         ),
@@ -123,7 +124,7 @@ def sentence_vectors(chance: np.random.Generator) -> Trial:
     }
     for name, config in networks.items():
         words = WordTable([f"w{n}" for n in range(30)], [], length=8, size=6, name="words")
-        model, _published = build_autoencoder(config, words, matrix, 5.0)
+        model, _published = build_autoencoder(config, words, matrix, rarity, 5.0)
         of = model({key: inputs[key] for key in model.input})
         outputs |= {f"{name}_{key}": value for key, value in of.items()}
     model = keras.Model(inputs, outputs)

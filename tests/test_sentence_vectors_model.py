@@ -1,4 +1,4 @@
-"""sentence-vectors: its layers, its vectors of documents, the probe, and its commands end to end."""
+"""sentence-vectors: its layers, its vectors of documents, the probe, its commands end to end."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def make_model(config: Any, words: int = 40, length: int = 12) -> tuple[Any, Any
     matrix[0] = 0
     names = ["<pad>", "<unk>", *(f"w{n}" for n in range(2, words))]
     table = WordTable(names, ["mr", "u.s"], length=length, size=6, name="words")
-    return build_network(config, table, matrix, 5.0)
+    weights = np.linspace(1, 0.1, words).astype("float32")
+    return build_network(config, table, matrix, weights, 5.0)
 
 
 def draw_ids(count: int, longest: int) -> list[Any]:
@@ -80,7 +81,7 @@ def test_padding_changes_no_vector_and_is_not_rebuilt() -> None:
     padded = np.array([[5, 7, 9, 0, 0, 0, 0]], dtype="int32")
     short, long = model(ids), model(padded)
     for name in ("vector", "topic"):
-        np.testing.assert_allclose(*map(np.asarray, map(_numpy, (short[name], long[name]))), 1e-5)
+        np.testing.assert_allclose(_numpy(short[name]), _numpy(long[name]), rtol=1e-4)
     assert not _numpy(long["reconstruction"])[0, 3:].any()
     # Another order is another vector, about the same.
     turned = model(ids[:, ::-1])
@@ -201,8 +202,8 @@ def test_a_perfect_reconstruction_explains_all_and_ranks_first(folder: Path) -> 
     matrix = np.random.default_rng(0).normal(size=(202, 4)).astype("float32")
     matrix[0] = 0
     table = WordTable(names, [], length=30, size=4, name="words")
-    _train, model = build_network(SMALL, table, matrix, 5.0)
-    outputs = {**model.output, "reconstruction": model.get_layer("words").output}
+    _train, model = build_network(SMALL, table, matrix, np.ones(len(matrix)), 5.0)
+    outputs = {**model.output, "reconstruction": model.get_layer("words").output[0]}
     perfect = keras.Model(model.inputs[0], outputs)
     figures = measure_rebuilding(perfect, data).figures
     assert figures["explained_variance"] == pytest.approx(1)
@@ -291,9 +292,7 @@ def test_many_lines_are_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     # "said" and "mr." and "." are not among the words.
     assert set(table["unknown_words"].to_pylist()) == {3}
     frame = predict(model, [path])
-    np.testing.assert_allclose(
-        np.stack(table["vector"].to_numpy()), np.stack(frame["vector"].to_numpy()), rtol=1e-4
-    )
+    np.testing.assert_allclose(table["vector"].to_pylist(), frame["vector"].tolist(), rtol=1e-4)
 
 
 def test_new_sentences_are_read_as_the_corpus_was(folder: Path) -> None:
@@ -301,7 +300,7 @@ def test_new_sentences_are_read_as_the_corpus_was(folder: Path) -> None:
     abbreviations = (folder / "abbreviations.txt").read_text().splitlines()
     table = WordTable(corpus.vocabulary.words, abbreviations, length=30, size=4, name="words")
     matrix = np.zeros((len(corpus.vocabulary), 4), dtype="float32")
-    reader = SentenceReader(build_network(SMALL, table, matrix, 5.0)[1])
+    reader = SentenceReader(build_network(SMALL, table, matrix, np.ones(len(matrix)), 5.0)[1])
     same = [
         reader.number(text.as_py()) == ids.tolist()
         for text, ids in zip(corpus.sentences.texts, corpus.ids, strict=True)

@@ -108,6 +108,31 @@ def scale_vectors(matrix: Array, corpus: Corpus) -> Array:
     return scaled
 
 
+def count_documents(corpus: Corpus) -> tuple[Array, int]:
+    """In how many documents to learn from each word is, (words,), and how many these are."""
+    size = len(corpus.vocabulary)
+    owner = np.repeat(
+        corpus.sentences.document[corpus.training].astype("int64"),
+        corpus.sentences.lengths[corpus.training],
+    )
+    words = np.concatenate([corpus.ids[row] for row in corpus.training])
+    pairs = np.unique(owner * size + words)
+    return np.bincount(pairs % size, minlength=size), len(np.unique(owner))
+
+
+def weigh_words(corpus: Corpus) -> Array:
+    """How much each word says of what a sentence is about, (words,), from .01 to 1.
+
+    The logarithm of the share of documents that have it (inverse document frequency), over the
+    largest; the least for UNK.
+    """
+    spread, total = count_documents(corpus)
+    rare = np.log(total / np.maximum(spread, 1))
+    rare[: len(SPECIAL)] = 0
+    weights: Array = np.clip(rare / rare.max(), 0.01, 1).astype("float32")
+    return weights
+
+
 def draw_contexts(corpus: Corpus, count: int, seed: int) -> Array:
     """Words that say what each sentence's document is about, (sentences, count), padded ids.
 
@@ -119,9 +144,8 @@ def draw_contexts(corpus: Corpus, count: int, seed: int) -> Array:
     size = len(corpus.vocabulary)
     pairs, times = np.unique(document * size + flat, return_counts=True)
     owner, word = pairs // size, pairs % size
-    learned = np.isin(owner, np.unique(corpus.sentences.document[corpus.training]))
-    spread = np.maximum(np.bincount(word[learned], minlength=size), 1)
-    rare = np.log(len(np.unique(owner[learned])) / spread)
+    spread, total = count_documents(corpus)
+    rare = np.log(total / np.maximum(spread, 1))
     rare[: len(SPECIAL)] = 0
     weight = (1 + np.log(times)) * np.maximum(rare[word], 0)
     owner, word, weight = (array[weight > 0] for array in (owner, word, weight))

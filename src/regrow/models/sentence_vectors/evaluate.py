@@ -110,8 +110,9 @@ def _measure_untrained(config: Any, model: keras.Model, data: Data) -> dict[str,
     """The same network with the weights that training began with, or such."""
     words = model.get_layer("words")
     keras.utils.set_random_seed(0)
-    matrix = keras.ops.convert_to_numpy(words.table)
-    twin = build_network(config.network, type(words).from_config(words.get_config()), matrix, 1.0)
+    table, weight = (keras.ops.convert_to_numpy(of) for of in (words.table, words.weight))
+    fresh = type(words).from_config(words.get_config())
+    twin = build_network(config.network, fresh, table, weight, 1.0)
     documents = encode_documents(twin[1], data)
     topics = measure_topics(*documents, data.labelled).figures
     return {**topics, **measure_rebuilding(twin[1], data).figures}

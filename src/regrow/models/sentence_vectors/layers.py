@@ -15,7 +15,7 @@ TOPIC_BIAS = -0.5
 
 @keras.saving.register_keras_serializable(package="regrow")
 class WordTable(keras.layers.Layer):  # type: ignore[misc]
-    """The words that a network knows, and their vectors, which are not trained.
+    """The words that a network knows, their vectors and weights, which are not trained.
 
     Args:
         words: by id, padding and the unknown word first.
@@ -23,7 +23,8 @@ class WordTable(keras.layers.Layer):  # type: ignore[misc]
         length: how many words of a sentence are read at most.
         size: numbers in a word's vector.
 
-    Call shape: ids (batch, words) gives (batch, words, size).
+    Call shape: ids (batch, words) gives vectors (batch, words, size), and how much each word weighs
+    (batch, words): nothing for padding.
     """
 
     def __init__(
@@ -39,39 +40,33 @@ class WordTable(keras.layers.Layer):  # type: ignore[misc]
         self.length, self.size = length, size
 
     def build(self, _input_shape: Any) -> None:
-        """Makes room for the vectors."""
+        """Makes room for vectors and weights."""
         self.table = self.add_weight(
             shape=(len(self.words), self.size), initializer="zeros", trainable=False, name="table"
         )
+        self.weight = self.add_weight(
+            shape=(len(self.words),), initializer="ones", trainable=False, name="weight"
+        )
 
-    def call(self, ids: Any) -> Any:
-        """The vectors of the words."""
-        return ops.take(ops.convert_to_tensor(self.table), ids, axis=0)
+    def call(self, ids: Any) -> tuple[Any, Any]:
+        """The vectors and the weights of the words."""
+        weight = ops.take(ops.convert_to_tensor(self.weight), ids, axis=0)
+        present = ops.cast(ops.not_equal(ids, PAD), weight.dtype)
+        return ops.take(ops.convert_to_tensor(self.table), ids, axis=0), weight * present
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """(batch, words) gives (batch, words, size)."""
-        return (*input_shape, self.size)
+        """(batch, words) gives (batch, words, size) and (batch, words)."""
+        return (*input_shape, self.size), input_shape
+
+    def fill(self, table: Any, weight: Any) -> None:
+        """Sets vectors (words, size) and weights (words,), above zero."""
+        self.table.assign(table)
+        self.weight.assign(weight)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
         names = ("words", "abbreviations", "length", "size")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-@keras.saving.register_keras_serializable(package="regrow")
-class Present(keras.layers.Layer):  # type: ignore[misc]
-    """Where a sentence has words: 1, and 0 for padding.
-
-    Call shape: ids (batch, words) gives (batch, words), float.
-    """
-
-    def call(self, ids: Any) -> Any:
-        """1 for each word."""
-        return ops.cast(ops.not_equal(ids, PAD), self.compute_dtype)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The input's shape."""
-        return input_shape
 
 
 @keras.saving.register_keras_serializable(package="regrow")
@@ -81,8 +76,7 @@ class PositionalEncoder(keras.layers.Layer):  # type: ignore[misc]
     With the n word vectors v_t of a sentence,
 
         order = sum_t K_t v_t + c                   K_t: a matrix for each place
-        m_t   = relu(W v_t + b)
-        topic = sum_t sigmoid(a m_t + d) m_t / sqrt(n)
+        topic = sum_t r_t relu(W v_t + b) / sqrt(n)   r_t: the less, the more documents have t
 
     A matrix for each place is what the principal components of padded sentences are made of, and
     on a CPU it costs a tenth of an LSTM of this size. The sum over words is what documents are told
@@ -96,15 +90,15 @@ class PositionalEncoder(keras.layers.Layer):  # type: ignore[misc]
         order_size: numbers for what stands where.
         topic_size: numbers for what it is about.
 
-    Call shapes: word vectors (batch, words, size) and where there are words (batch, words), at most
-    `length` of them; gives (batch, order_size + topic_size), the order first.
+    Call shapes: word vectors (batch, words, size) and weights (batch, words), at most `length` of
+    them and zero for padding; gives (batch, order_size + topic_size), the order first.
     """
 
     def __init__(self, length: int, order_size: int, topic_size: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.length, self.order_size, self.topic_size = length, order_size, topic_size
 
-    def build(self, vectors_shape: Any, present_shape: Any) -> None:
+    def build(self, vectors_shape: Any, weight_shape: Any) -> None:
         """Makes the weights."""
         size = vectors_shape[-1]
         # Some half of the places are filled.
@@ -125,22 +119,19 @@ class PositionalEncoder(keras.layers.Layer):  # type: ignore[misc]
             initializer=keras.initializers.Constant(TOPIC_BIAS),
             name="topic_bias",
         )
-        self.weight = self.add_weight(shape=(self.topic_size, 1), name="weight")
-        self.weight_bias = self.add_weight(shape=(1,), initializer="zeros", name="weight_bias")
 
-    def call(self, vectors: Any, present: Any) -> Any:
+    def call(self, vectors: Any, weight: Any) -> Any:
         """The sentences' vectors."""
         words, size = ops.shape(vectors)[1], vectors.shape[-1]
         places = ops.reshape(self.places[:words], (words * size, self.order_size))
         order = ops.matmul(ops.reshape(vectors, (-1, words * size)), places) + self.order_bias
-        mask = ops.expand_dims(present, -1)
         meant = ops.relu(ops.matmul(vectors, self.meaning) + self.topic_bias)
-        weight = ops.sigmoid(ops.matmul(meant, self.weight) + self.weight_bias) * mask
-        topic = ops.sum(meant * weight, axis=1)
-        count = ops.sqrt(ops.maximum(ops.sum(mask, axis=1), 1.0))
-        return ops.concatenate([order, topic / count], axis=-1)
+        topic = ops.sum(meant * ops.expand_dims(weight, -1), axis=1)
+        count = ops.sum(ops.cast(weight > 0, topic.dtype), axis=1, keepdims=True)
+        topic = topic / ops.sqrt(ops.maximum(count, 1.0))
+        return ops.concatenate([order, topic], axis=-1)
 
-    def compute_output_shape(self, vectors_shape: Any, present_shape: Any) -> Any:
+    def compute_output_shape(self, vectors_shape: Any, weight_shape: Any) -> Any:
         """(batch, words, size) gives (batch, order_size + topic_size)."""
         return (vectors_shape[0], self.order_size + self.topic_size)
 
@@ -162,8 +153,8 @@ class PositionalDecoder(keras.layers.Layer):  # type: ignore[misc]
         size: numbers in a word's vector.
         hidden_size: of the convolution.
 
-    Call shapes: sentence vectors (batch, numbers) and where there are words (batch, words); gives
-    (batch, words, size), zeros where there are none.
+    Call shapes: sentence vectors (batch, numbers) and the words' weights (batch, words), of which
+    only counts whether they are zero; gives (batch, words, size), zeros where they are.
     """
 
     def __init__(self, length: int, size: int, hidden_size: int, **kwargs: Any) -> None:
@@ -172,7 +163,7 @@ class PositionalDecoder(keras.layers.Layer):  # type: ignore[misc]
         self.mend = keras.layers.Conv1D(hidden_size, 5, padding="same", activation="relu")
         self.correct = keras.layers.Dense(size)
 
-    def build(self, sentences_shape: Any, present_shape: Any) -> None:
+    def build(self, sentences_shape: Any, weight_shape: Any) -> None:
         """Makes the weights."""
         numbers = sentences_shape[-1]
         self.places = self.add_weight(
@@ -186,18 +177,18 @@ class PositionalDecoder(keras.layers.Layer):  # type: ignore[misc]
         self.mend.build((None, None, self.size))
         self.correct.build((None, None, self.hidden_size))
 
-    def call(self, sentences: Any, present: Any) -> Any:
+    def call(self, sentences: Any, weight: Any) -> Any:
         """The word vectors."""
-        words = ops.shape(present)[1]
+        words = ops.shape(weight)[1]
         end = words * self.size
         guess = ops.matmul(sentences, ops.transpose(self.places[:end])) + self.bias[:end]
-        mask = ops.expand_dims(present, -1)
+        mask = ops.expand_dims(ops.cast(weight > 0, guess.dtype), -1)
         guess = ops.reshape(guess, (-1, words, self.size)) * mask
         return (guess + self.correct(self.mend(guess))) * mask
 
-    def compute_output_shape(self, sentences_shape: Any, present_shape: Any) -> Any:
+    def compute_output_shape(self, sentences_shape: Any, weight_shape: Any) -> Any:
         """(batch, words) gives (batch, words, size)."""
-        return (*present_shape, self.size)
+        return (*weight_shape, self.size)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""

@@ -110,7 +110,8 @@ def measure_rebuilding(model: keras.Model, data: Data) -> Rebuilt:
     The share of variance is 1 - sum |rebuilt - x|^2 / sum |x - mean of its place|^2 over all words
     of all sentences; the means are those of sentences that may be learned from, and padding is left
     out. A rank is the place of a sentence's own vector among those of 512 sentences, by their
-    cosine with the vector of its reconstruction; 1 is best.
+    cosine with the vector of its reconstruction; 1 is best. What is encoded again is the word
+    vectors that were rebuilt, with the length and the words' weights as they were.
     """
     ids = number_words(model, data.sentences)
     means = _mean_by_place(model, [ids[row] for row in data.draw(data.known)])
@@ -124,7 +125,7 @@ def measure_rebuilding(model: keras.Model, data: Data) -> Rebuilt:
         error += float((np.square(found["reconstruction"] - vectors) * present).sum())
         total += float((np.square(vectors - means[: padded.shape[1]]) * present).sum())
         first[chosen] = found["vector"]
-        second[chosen] = _encode_vectors(model, found["reconstruction"], present[..., 0])
+        second[chosen] = _encode_vectors(model, found["reconstruction"], padded)
     first, second = scale_to_unit(first), scale_to_unit(second)
     cosines = (first * second).sum(axis=1)
     mismatched = (first * np.roll(second, 1, axis=0)).sum(axis=1)
@@ -160,11 +161,11 @@ def _mean_by_place(model: keras.Model, ids: list[Array]) -> Array:
     return means
 
 
-def _encode_vectors(model: keras.Model, vectors: Array, present: Array) -> Array:
+def _encode_vectors(model: keras.Model, vectors: Array, ids: Array) -> Array:
     encoder = model.get_layer("encoder")
     inputs = [keras.ops.convert_to_tensor(vectors)]
-    if model.inputs[0].shape[1] is None:  # a network that reads padding like words takes no mask
-        inputs.append(keras.ops.convert_to_tensor(present.astype("float32")))
+    if model.inputs[0].shape[1] is None:  # a network that reads padding like words takes no weights
+        inputs.append(get_words(model)(keras.ops.convert_to_tensor(ids))[1])
     found: Array = keras.ops.convert_to_numpy(encoder(*inputs))
     return found
 

@@ -20,12 +20,12 @@ from regrow.models.sentence_vectors.corpus import (
     read_corpus,
     scale_vectors,
     share_unknown,
+    weigh_words,
 )
 from regrow.models.sentence_vectors.encoding import group_by_length
 from regrow.models.sentence_vectors.layers import (
     PositionalDecoder,
     PositionalEncoder,
-    Present,
     WordTable,
 )
 from regrow.models.sentence_vectors.losses import ContextError, ReconstructionError, take_mean
@@ -88,13 +88,18 @@ def train(ctx: StageContext) -> dict[str, Any]:
 
 
 def build_network(
-    config: NetworkConfig, words: keras.layers.Layer, matrix: Array, mean_words: float
+    config: NetworkConfig,
+    words: keras.layers.Layer,
+    matrix: Array,
+    weights: Array,
+    mean_words: float,
 ) -> tuple[keras.Model, keras.Model]:
     """One network as two models with the same weights: to train, and to publish.
 
     Args:
         words: the layer of the word table.
         matrix: its vectors, (words, size).
+        weights: how much each word weighs, (words,), above zero.
         mean_words: of a sentence, so that the loss is a mean over words.
 
     Returns:
@@ -104,18 +109,18 @@ def build_network(
         of the book's), and `reconstruction` (batch, words, size).
     """
     if config.kind == "book":
-        return _build_book(config, words, matrix)
-    return _build_positional(config, words, matrix, mean_words)
+        return _build_book(config, words, matrix, weights)
+    return _build_positional(config, words, matrix, weights, mean_words)
 
 
 def _build_book(
-    config: BookConfig, words: keras.layers.Layer, matrix: Array
+    config: BookConfig, words: keras.layers.Layer, matrix: Array, weights: Array
 ) -> tuple[keras.Model, keras.Model]:
     """The chapter's: padding is read and rebuilt like words."""
     layers = keras.layers
     ids = keras.Input((words.length,), dtype="int32", name="ids")
-    vectors = words(ids)
-    words.table.assign(matrix)
+    vectors, _weight = words(ids)
+    words.fill(matrix, weights)
     encoder = layers.Bidirectional(layers.LSTM(config.latent), merge_mode="sum", name="encoder")
     decoder = layers.Bidirectional(
         layers.LSTM(words.size, return_sequences=True), merge_mode="sum", name="decoder"
@@ -131,16 +136,20 @@ def _build_book(
 
 
 def _build_positional(
-    config: PositionalConfig, words: keras.layers.Layer, matrix: Array, mean_words: float
+    config: PositionalConfig,
+    words: keras.layers.Layer,
+    matrix: Array,
+    weights: Array,
+    mean_words: float,
 ) -> tuple[keras.Model, keras.Model]:
     ids = keras.Input((None,), dtype="int32", name="ids")
     context = keras.Input((config.context_words,), dtype="int32", name="context")
-    vectors, present = words(ids), Present(name="present")(ids)
-    words.table.assign(matrix)
+    vectors, weight = words(ids)
+    words.fill(matrix, weights)
     encoder = PositionalEncoder(words.length, config.order_size, config.topic_size, name="encoder")
     decoder = PositionalDecoder(words.length, words.size, config.decoder_size, name="decoder")
-    vector = encoder(vectors, present)
-    rebuilt = decoder(vector, present)
+    vector = encoder(vectors, weight)
+    rebuilt = decoder(vector, weight)
     topic = vector[:, config.order_size :]
     predictor = ContextError(len(words.words), config.context_size, name="context_error")
     losses = {
@@ -185,7 +194,9 @@ def _train_one(
     set_seed(seed, deterministic=False)
     lengths = np.minimum(corpus.sentences.lengths[corpus.training], config.length)
     table = WordTable.from_config(words)
-    model, published = build_network(network, table, matrix, float(lengths.mean()))
+    model, published = build_network(
+        network, table, matrix, weigh_words(corpus), float(lengths.mean())
+    )
     contexts = None
     if network.kind == "positional":
         contexts = draw_contexts(corpus, network.context_words, seed)
