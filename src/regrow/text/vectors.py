@@ -77,12 +77,15 @@ def copy_glove(path: Path, words: Container[str], out: Path, *, dimensions: int)
         DataError: as `load_glove`.
     """
     written: set[str] = set()
+    line = 0
     with out.open("wb") as stream:
         for line, word, numbers in _read_lines(path, dimensions):
+            _parse(path, line, numbers)
             if word in words and word not in written:
-                _parse(path, line, numbers)
                 stream.write(word.encode() + b" " + numbers + b"\n")
                 written.add(word)
+    if not line:
+        raise _refuse(path, 1, "the file holds no vectors", "nothing", _form(dimensions))
     return len(written)
 
 
