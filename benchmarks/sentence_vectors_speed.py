@@ -45,7 +45,7 @@ BATCH = 128
 SIZE = 128
 BOOK = BookConfig(latent=SIZE, optimizer="adam", learning_rate=0.002, batch_size=BATCH)
 # The same number of numbers in a sentence's vector, so that it can keep as much.
-OURS = PositionalConfig(order_size=SIZE // 2, topic_size=SIZE // 2, learning_rate=0.002)
+OURS = PositionalConfig(order_size=SIZE // 2, topic_size=SIZE // 4, theme_size=SIZE // 4)
 
 
 def clean() -> Path:

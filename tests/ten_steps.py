@@ -118,7 +118,12 @@ def sentence_vectors(chance: np.random.Generator) -> Trial:
     outputs: dict[str, Any] = {}
     networks: dict[str, PositionalConfig | BookConfig] = {
         "positional": PositionalConfig(
-            order_size=12, topic_size=8, decoder_size=16, context_words=3, context_size=5
+            order_size=12,
+            topic_size=8,
+            theme_size=4,
+            decoder_size=16,
+            context_words=3,
+            context_size=5,
         ),
         "book": BookConfig(latent=8),
     }

@@ -14,7 +14,12 @@ import pytest
 
 from regrow.engine.errors import DataError
 from regrow.models.sentence_vectors import encoding
-from regrow.models.sentence_vectors.corpus import draw_contexts, read_corpus, scale_vectors
+from regrow.models.sentence_vectors.corpus import (
+    draw_contexts,
+    make_word_vectors,
+    read_corpus,
+    scale_vectors,
+)
 from regrow.models.sentence_vectors.encoding import (
     encode_sentences,
     group_by_length,
@@ -36,7 +41,13 @@ from tests.conftest import Regrow
 from tests.test_sentence_vectors_data import download, run_clean
 
 SMALL = PositionalConfig(
-    order_size=16, topic_size=12, decoder_size=8, context_words=4, context_size=6, epochs=1
+    order_size=16,
+    topic_size=12,
+    theme_size=10,
+    decoder_size=8,
+    context_words=4,
+    context_size=6,
+    epochs=1,
 )
 CONFIG = SentenceVectorsConfig(network=SMALL, vocabulary_size=300, length=30)
 SETTINGS = (
@@ -44,6 +55,7 @@ SETTINGS = (
     "length=30",
     "network.order_size=32",
     "network.topic_size=32",
+    "network.theme_size=16",
     "network.decoder_size=16",
     "network.epochs=2",
 )
@@ -195,6 +207,18 @@ def test_scaled_vectors_have_mean_zero_and_variance_one(folder: Path) -> None:
     assert not scaled[0].any()
 
 
+def test_word_vectors_are_gloves_where_cleaning_found_them(folder: Path, tmp_path: Path) -> None:
+    corpus = read_corpus(folder, CONFIG)
+    assert make_word_vectors(folder, corpus, CONFIG).origin == "PPMI and SVD of the corpus"
+    word = corpus.vocabulary.words[5]
+    (tmp_path / "glove.txt").write_text(f"{word} {' '.join(['0.5'] * 50)}\n")
+    found = make_word_vectors(tmp_path, corpus, CONFIG)
+    assert (found.origin, found.covered) == ("GloVe", 1)
+    assert (found.matrix[5] == 0.5).all()
+    other = CONFIG.model_copy(update={"word_vectors": "corpus"})
+    assert make_word_vectors(tmp_path, corpus, other).origin == "PPMI and SVD of the corpus"
+
+
 def test_a_perfect_reconstruction_explains_all_and_ranks_first(folder: Path) -> None:
     data = Data.read(folder)
     keras.utils.set_random_seed(0)
@@ -336,7 +360,7 @@ def test_six_stages_embed_and_similar(regrow: Regrow, tmp_path: Path) -> None:
     lines.write_text("Two ferries lie idle in Almouth.\nOsprey Holdings will buy raw wool.\n")
     done = regrow("embed", lines, "-o", out, "--sample")
     assert done.returncode == 0, done.stderr
-    assert pq.read_table(out)["vector"].type.list_size == 64
+    assert pq.read_table(out)["vector"].type.list_size == 80
     done = regrow("similar", "Two ferries lie idle.", "--sample", "--count", "3", "--json")
     assert done.returncode == 0, done.stderr
     similar = json.loads(done.stdout)["similar"]

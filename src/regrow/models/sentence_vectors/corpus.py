@@ -10,6 +10,7 @@ import numpy as np
 
 from regrow.engine.errors import DataError
 from regrow.models.sentence_vectors.documents import DIMENSIONS
+from regrow.models.sentence_vectors.layers import THEME_LENGTH
 from regrow.models.sentence_vectors.table import Sentences, read_documents, read_sentences
 from regrow.text.vectors import WordVectors, load_glove, train_vectors
 from regrow.text.vocabulary import PAD, SPECIAL, UNK, Vocabulary
@@ -163,6 +164,35 @@ def draw_contexts(corpus: Corpus, count: int, seed: int) -> Array:
     found = np.append(ids, -1)[row] == corpus.sentences.document
     contexts: Array = table[np.where(found, row, len(ids))]
     return contexts
+
+
+def find_themes(corpus: Corpus, size: int, seed: int) -> Array:
+    """Where the words' vectors of `layers.Themes` begin, (words, size), float32.
+
+    The main axes of the training documents' TF-IDF (latent semantic analysis), scaled; beyond as
+    many as there are documents or words, zeros.
+    """
+    from scipy.sparse import csr_array, diags_array
+    from scipy.sparse.linalg import svds
+
+    words = np.concatenate([corpus.ids[row] for row in corpus.training])
+    document = np.repeat(
+        corpus.sentences.document[corpus.training], corpus.sentences.lengths[corpus.training]
+    )
+    _, rows = np.unique(document, return_inverse=True)
+    counts = csr_array((np.ones(len(words), dtype="float32"), (rows, words)))
+    counts.sum_duplicates()
+    counts.data = 1 + np.log(counts.data)
+    weighted = counts @ diags_array(weigh_words(corpus)[: counts.shape[1]])
+    length = np.sqrt(weighted.multiply(weighted).sum(axis=1))
+    unit = diags_array(1 / np.maximum(length, 1e-9)) @ weighted
+    start = np.random.default_rng(seed).standard_normal(min(unit.shape))
+    found = min(size, min(unit.shape) - 1)
+    _, values, axes = svds(unit.astype("float32"), k=found, v0=start.astype("float32"))
+    themes = np.zeros((len(corpus.vocabulary), size), dtype="float32")
+    themes[: counts.shape[1], :found] = axes[np.argsort(-values)].T
+    themes *= THEME_LENGTH / np.sqrt(np.square(themes[len(SPECIAL) :]).sum(axis=1).mean())
+    return themes
 
 
 def share_unknown(corpus: Corpus) -> float:

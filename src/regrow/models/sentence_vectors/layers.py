@@ -11,6 +11,8 @@ from keras import ops
 from regrow.text.vocabulary import PAD
 
 TOPIC_BIAS = -0.5
+# The vectors' length: then themes differ between documents by as much as the hidden layer's sums.
+THEME_LENGTH = 15.0
 
 
 @keras.saving.register_keras_serializable(package="regrow")
@@ -139,6 +141,47 @@ class PositionalEncoder(keras.layers.Layer):  # type: ignore[misc]
         """The arguments."""
         names = ("length", "order_size", "topic_size")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable(package="regrow")
+class Themes(keras.layers.Layer):  # type: ignore[misc]
+    """What a sentence's words say of its document: the weighted sum of a trained vector of each.
+
+        themes = sum_t r_t e_t / sqrt(n)                r_t: the less, the more documents have t
+
+    The word vectors of the autoencoder are too short to tell corn from wheat; these may.
+
+    Args:
+        words: how many there are.
+        size: numbers in a vector.
+
+    Call shapes: ids and weights, both (batch, words); gives (batch, size).
+    """
+
+    def __init__(self, words: int, size: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.words, self.size = words, size
+
+    def build(self, ids_shape: Any, weight_shape: Any) -> None:
+        """Makes the vectors."""
+        shape = (self.words, self.size)
+        spread = keras.initializers.RandomNormal(stddev=THEME_LENGTH / self.size**0.5)
+        self.table = self.add_weight(shape=shape, initializer=spread, name="table")
+
+    def call(self, ids: Any, weight: Any) -> Any:
+        """The sums."""
+        vectors = ops.take(ops.convert_to_tensor(self.table), ids, axis=0)
+        total = ops.sum(vectors * ops.expand_dims(weight, -1), axis=1)
+        count = ops.sum(ops.cast(weight > 0, total.dtype), axis=1, keepdims=True)
+        return total / ops.sqrt(ops.maximum(count, 1.0))
+
+    def compute_output_shape(self, ids_shape: Any, weight_shape: Any) -> Any:
+        """(batch, words) gives (batch, size)."""
+        return (ids_shape[0], self.size)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "words": self.words, "size": self.size}
 
 
 @keras.saving.register_keras_serializable(package="regrow")

@@ -110,8 +110,8 @@ def measure_rebuilding(model: keras.Model, data: Data) -> Rebuilt:
     The share of variance is 1 - sum |rebuilt - x|^2 / sum |x - mean of its place|^2 over all words
     of all sentences; the means are those of sentences that may be learned from, and padding is left
     out. A rank is the place of a sentence's own vector among those of 512 sentences, by their
-    cosine with the vector of its reconstruction; 1 is best. What is encoded again is the word
-    vectors that were rebuilt, with the length and the words' weights as they were.
+    cosine with the vector of its reconstruction; 1 is best. Encoded again are the words nearest to
+    what was rebuilt; by the chapter's network, which reads vectors, these themselves.
     """
     ids = number_words(model, data.sentences)
     means = _mean_by_place(model, [ids[row] for row in data.draw(data.known)])
@@ -125,7 +125,7 @@ def measure_rebuilding(model: keras.Model, data: Data) -> Rebuilt:
         error += float((np.square(found["reconstruction"] - vectors) * present).sum())
         total += float((np.square(vectors - means[: padded.shape[1]]) * present).sum())
         first[chosen] = found["vector"]
-        second[chosen] = _encode_vectors(model, found["reconstruction"], padded)
+        second[chosen] = _encode_again(model, found["reconstruction"], padded)
     first, second = scale_to_unit(first), scale_to_unit(second)
     cosines = (first * second).sum(axis=1)
     mismatched = (first * np.roll(second, 1, axis=0)).sum(axis=1)
@@ -161,13 +161,18 @@ def _mean_by_place(model: keras.Model, ids: list[Array]) -> Array:
     return means
 
 
-def _encode_vectors(model: keras.Model, vectors: Array, ids: Array) -> Array:
-    encoder = model.get_layer("encoder")
-    inputs = [keras.ops.convert_to_tensor(vectors)]
-    if model.inputs[0].shape[1] is None:  # a network that reads padding like words takes no weights
-        inputs.append(get_words(model)(keras.ops.convert_to_tensor(ids))[1])
-    found: Array = keras.ops.convert_to_numpy(encoder(*inputs))
-    return found
+def _encode_again(model: keras.Model, rebuilt: Array, ids: Array) -> Array:
+    """The vectors of what was rebuilt from sentences of these ids."""
+    if model.inputs[0].shape[1] is not None:
+        found: Array = keras.ops.convert_to_numpy(model.get_layer("encoder")(rebuilt))
+        return found
+    table = keras.ops.convert_to_numpy(get_words(model).table)
+    # The nearest word has the largest x.w - |w|^2 / 2.
+    half = np.square(table).sum(axis=1) / 2
+    half[PAD] = np.inf
+    nearest = [np.argmax(sentence @ table.T - half, axis=1) for sentence in rebuilt]
+    words = np.where(ids != PAD, np.stack(nearest), PAD).astype("int32")
+    return encode_sentences(model, list(words), "vector")
 
 
 @dataclass(frozen=True)

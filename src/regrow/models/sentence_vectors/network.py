@@ -16,6 +16,7 @@ from regrow.engine.trainings import record_of, run_trainings
 from regrow.models.sentence_vectors.corpus import (
     Corpus,
     draw_contexts,
+    find_themes,
     make_word_vectors,
     read_corpus,
     scale_vectors,
@@ -26,6 +27,7 @@ from regrow.models.sentence_vectors.encoding import group_by_length
 from regrow.models.sentence_vectors.layers import (
     PositionalDecoder,
     PositionalEncoder,
+    Themes,
     WordTable,
 )
 from regrow.models.sentence_vectors.losses import ContextError, ReconstructionError, take_mean
@@ -142,13 +144,15 @@ def _build_positional(
     weights: Array,
     mean_words: float,
 ) -> tuple[keras.Model, keras.Model]:
+    layers = keras.layers
     ids = keras.Input((None,), dtype="int32", name="ids")
     context = keras.Input((config.context_words,), dtype="int32", name="context")
     vectors, weight = words(ids)
     words.fill(matrix, weights)
     encoder = PositionalEncoder(words.length, config.order_size, config.topic_size, name="encoder")
     decoder = PositionalDecoder(words.length, words.size, config.decoder_size, name="decoder")
-    vector = encoder(vectors, weight)
+    themes = Themes(len(words.words), config.theme_size, name="themes")(ids, weight)
+    vector = layers.Concatenate()([encoder(vectors, weight), themes])
     rebuilt = decoder(vector, weight)
     topic = vector[:, config.order_size :]
     predictor = ContextError(len(words.words), config.context_size, name="context_error")
@@ -199,6 +203,7 @@ def _train_one(
     )
     contexts = None
     if network.kind == "positional":
+        published.get_layer("themes").table.assign(find_themes(corpus, network.theme_size, seed))
         contexts = draw_contexts(corpus, network.context_words, seed)
     groups = make_groups(corpus, corpus.training, config.length, contexts)
     plan = FitPlan(

@@ -17,6 +17,7 @@ class PositionalConfig(ModelConfig):
     kind: Literal["positional"] = "positional"
     order_size: int = Field(512, ge=2, le=4096, description="numbers for what stands where")
     topic_size: int = Field(1024, ge=2, le=4096, description="numbers for what it is about")
+    theme_size: int = Field(512, ge=2, le=2048, description="and what its words are found with")
     decoder_size: int = Field(256, ge=2, le=4096, description="of the decoder's convolution")
     context_words: int = Field(24, ge=1, le=1024, description="of the document, to predict")
     context_size: int = Field(256, ge=2, le=4096, description="of the layer that predicts them")
