@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from regrow.engine.errors import DataError
+from regrow.engine.inference import find_difference, load_model
+from regrow.engine.spec import StageContext
+from regrow.engine.store import Entry, Manifest
 from regrow.models.sentence_vectors import encoding
 from regrow.models.sentence_vectors.corpus import (
     draw_contexts,
@@ -26,9 +29,14 @@ from regrow.models.sentence_vectors.encoding import (
     join_sentences,
 )
 from regrow.models.sentence_vectors.layers import WordTable
-from regrow.models.sentence_vectors.measures import Data, measure_rebuilding
+from regrow.models.sentence_vectors.measures import (
+    Data,
+    encode_documents,
+    measure_rebuilding,
+    measure_topics,
+)
 from regrow.models.sentence_vectors.neighbours import Index, write_index
-from regrow.models.sentence_vectors.network import build_network, make_groups
+from regrow.models.sentence_vectors.network import build_network, make_groups, train
 from regrow.models.sentence_vectors.predict import SentenceReader, embed, predict, read_lines
 from regrow.models.sentence_vectors.probe import fit_probe, measure_f1, measure_precision
 from regrow.models.sentence_vectors.spec import (
@@ -340,6 +348,40 @@ def test_groups_to_train_on_match_what_the_network_takes(folder: Path) -> None:
     assert [x["ids"].shape[1] for x, _ in groups] == sorted({x["ids"].shape[1] for x, _ in groups})
     [(x, _)] = make_groups(corpus, corpus.training, 30, None)
     assert x["ids"].shape == (len(corpus.training), 30)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", [SMALL, BookConfig(latent=6, epochs=2, batch_size=256)])
+def test_both_networks_train_and_are_measured(network: Any, folder: Path, tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"network": network, "length": 12})
+    for name in ("out", "scratch"):
+        (tmp_path / name).mkdir()
+    manifest = Manifest(
+        model="sentence-vectors",
+        stage="clean",
+        fingerprint="",
+        digest="",
+        created_at="",
+        seconds=0,
+        files={"table.parquet": {"sha256": "", "bytes": 0}},
+        facts={},
+        components={"code": {}, "config": {}, "inputs": {}, "libraries": {}},
+    )
+    inputs = {"clean": Entry(folder, manifest)}
+    out = tmp_path / "out"
+    facts = train(StageContext(config, inputs, out, tmp_path / "scratch", lambda *_: None))
+    [run] = json.loads((out / "history.json").read_text())
+    assert len(run["curves"]["val_loss"]) == network.epochs
+    assert facts["word_vectors"] == "PPMI and SVD of the corpus"
+    model = load_model(out / "model.keras")
+    assert find_difference(model, out / "example.npz") is None
+    data = Data.read(folder)
+    figures = measure_rebuilding(model, data).figures
+    assert figures["explained_variance"] < 1
+    assert 1 <= figures["mean_rank"] <= 512
+    training, test = encode_documents(model, data)
+    assert len(training) == len(data.labelled.train)
+    assert measure_topics(training, test, data.labelled).figures["micro_f1"] > 0.3
 
 
 @pytest.mark.slow
