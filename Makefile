@@ -49,7 +49,8 @@ test: $(STAMP) ## Run the tests (TensorFlow backend)
 LAYERS := $(addprefix tests/test_,layers.py local_response_normalization.py tabular_layers.py \
   question_answering_layers.py)
 MODELS := $(addprefix tests/test_,air_quality_model.py deep_dream.py digit_localisation.py \
-  examples.py image_similarity.py inference.py stacked_autoencoder.py style_transfer.py vision.py)
+  examples.py image_similarity.py inference.py sentence_vectors_model.py stacked_autoencoder.py \
+  style_transfer.py vision.py)
 test-backends: $(STAMP) ## Run the tests of layers and models on JAX and PyTorch, and compare all three
 	@for backend in jax torch; do \
 	  $(BIN)/python -c "import $$backend" 2>/dev/null || { echo "$$backend is not there: make $$backend"; exit 2; }; \
@@ -73,7 +74,8 @@ bench: $(STAMP) ## Measure speed and quality; see benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/training_speed.py
 	@KERAS_BACKEND=jax $(BIN)/python benchmarks/training_speed.py
 	@$(BIN)/python benchmarks/model_quality.py air-quality air-quality:book \
-	  image-similarity digit-localisation stacked-autoencoder
+	  image-similarity digit-localisation stacked-autoencoder sentence-vectors:best:seeds=3
+	@$(BIN)/python benchmarks/sentence_vectors_speed.py
 	@$(BIN)/python benchmarks/question_answering_speed.py
 	@$(BIN)/python benchmarks/question_answering_quality.py compare
 

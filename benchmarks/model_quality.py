@@ -2,6 +2,7 @@
 
 python benchmarks/model_quality.py image-similarity stacked-autoencoder
 REGROW_MIRROR=FOLDER python benchmarks/model_quality.py air-quality air-quality:book [--json]
+REGROW_MIRROR=FOLDER python benchmarks/model_quality.py sentence-vectors:best:seeds=3
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 
 
 def run(wanted: str, home: str) -> dict[str, Any]:
-    """Trains and evaluates "MODEL" or "MODEL:PRESET" in a home of its own; returns the summary."""
-    model, _, preset = wanted.partition(":")
-    command = ["run", model, *(["--preset", preset] if preset else []), "--no-prefect", "--json"]
+    """Trains and evaluates "MODEL", "MODEL:PRESET" or "MODEL:PRESET:NAME=VALUE"; the summary."""
+    model, preset, setting = [*wanted.split(":", 2), "", ""][:3]
+    options = [*(["--preset", preset] if preset else []), *(["--set", setting] if setting else [])]
+    command = ["run", model, *options, "--no-prefect", "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "regrow.cli", *command],
         env={**os.environ, "REGROW_HOME": home},

@@ -29,6 +29,10 @@ from regrow.models.image_similarity.spec import ImageSimilarityConfig
 from regrow.models.question_answering.book import build_book
 from regrow.models.question_answering.end_to_end_memory import EndToEndMemory
 from regrow.models.question_answering.query_reduction import QueryReduction
+from regrow.models.sentence_vectors.layers import WordTable
+from regrow.models.sentence_vectors.losses import take_mean
+from regrow.models.sentence_vectors.network import build_network as build_autoencoder
+from regrow.models.sentence_vectors.spec import BookConfig, PositionalConfig
 from regrow.models.stacked_autoencoder.network import Coder
 from regrow.vision.backbones import build_backbone, cut
 
@@ -125,6 +129,41 @@ def style_transfer(chance: np.random.Generator) -> Trial:
     return paint("vgg16", ["block1_conv1", "block2_conv1"], chance)
 
 
+def sentence_vectors(chance: np.random.Generator) -> Trial:
+    """Both networks side by side, as one model."""
+    matrix = chance.normal(size=(30, 6)).astype("float32")
+    matrix[0] = 0
+    rarity = chance.uniform(0.1, 1, size=30).astype("float32")
+    inputs = {
+        "ids": keras.Input((8,), dtype="int32", name="ids"),
+        "context": keras.Input((3,), dtype="int32", name="context"),
+    }
+    outputs: dict[str, Any] = {}
+    networks: dict[str, PositionalConfig | BookConfig] = {
+        "positional": PositionalConfig(
+            order_size=12,
+            topic_size=8,
+            theme_size=4,
+            decoder_size=16,
+            context_words=3,
+            context_size=5,
+        ),
+        "book": BookConfig(latent=8),
+    }
+    for name, config in networks.items():
+        words = WordTable([f"w{n}" for n in range(30)], [], length=8, size=6, name="words")
+        model, _published = build_autoencoder(config, words, matrix, rarity, 5.0)
+        of = model({key: inputs[key] for key in model.input})
+        outputs |= {f"{name}_{key}": value for key, value in of.items()}
+    model = keras.Model(inputs, outputs)
+    model.compile(optimizer=keras.optimizers.Adam(0.002), loss=dict.fromkeys(outputs, take_mean))
+    x = {
+        "ids": chance.integers(0, 30, size=(160, 8)).astype("int32"),
+        "context": chance.integers(0, 30, size=(160, 3)).astype("int32"),
+    }
+    return Trial(model, x, dict.fromkeys(outputs, np.zeros((160, 1), "float32")))
+
+
 TRIALS: dict[str, Callable[[np.random.Generator], Trial]] = {
     "air-quality": air_quality,
     "image-similarity": image_similarity,
@@ -133,6 +172,7 @@ TRIALS: dict[str, Callable[[np.random.Generator], Trial]] = {
     "question-answering": question_answering,
     "deep-dream": deep_dream,
     "style-transfer": style_transfer,
+    "sentence-vectors": sentence_vectors,
 }
 
 

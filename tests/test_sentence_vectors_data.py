@@ -127,6 +127,7 @@ def test_cleaning_the_sample(cleaned: Cleaned) -> None:
     assert body.str.contains("can't").any()
     assert not body.str.contains("&lt;|&amp;|</?BODY>|\x03").any()
     assert sorted(path.name for path in folder.iterdir()) == [
+        "abbreviations.txt",
         "sentences.parquet",
         "table.parquet",
         "words.parquet",

@@ -16,7 +16,7 @@ from regrow.models.sentence_vectors.reader import Reading, read_documents
 from regrow.text import tokens as tokens_module
 from regrow.text.sentences import PUNKT_FILES, SentenceSplitter, load_punkt, train_punkt
 from regrow.text.tokens import Tokeniser, normalise
-from regrow.text.vectors import count_pairs, load_glove, train_vectors
+from regrow.text.vectors import copy_glove, count_pairs, load_glove, train_vectors
 from regrow.text.vocabulary import PAD, UNK, Vocabulary, pad, rank_words
 from tests.conftest import REPOSITORY
 from tests.test_reuters_reader import reuters  # noqa: F401  # a fixture
@@ -286,6 +286,21 @@ def test_glove(tmp_path: Path) -> None:
     other = load_glove(path, vocabulary, dimensions=3, seed=2)
     assert (again.matrix == found.matrix).all()
     assert (other.matrix[UNK] != found.matrix[UNK]).any()
+
+
+def test_a_copy_of_glove_has_the_wanted_words_alone(tmp_path: Path) -> None:
+    vocabulary = Vocabulary.of(["salt", "é", "lacking"], 10)
+    path = write_glove(tmp_path, "the 9 9 9", "salt 1 -2.5 3e-1", "é 0 0 1", "salt 7 7 7")
+    copied = tmp_path / "copy.txt"
+    assert copy_glove(path, {"salt", "é", "lacking"}, copied, dimensions=3) == 2
+    assert copied.read_text(encoding="utf-8") == "salt 1 -2.5 3e-1\né 0 0 1\n"
+    whole, part = (load_glove(p, vocabulary, dimensions=3, seed=1) for p in (path, copied))
+    assert (whole.matrix == part.matrix).all()
+    bad = write_glove(tmp_path, "salt 1 2 3", "other 1 x 3")
+    with pytest.raises(DataError, match="not a number"):
+        copy_glove(bad, {"salt"}, copied, dimensions=3)
+    with pytest.raises(DataError, match="holds no vectors"):
+        copy_glove(write_glove(tmp_path), {"salt"}, copied, dimensions=3)
 
 
 BAD_GLOVE: dict[str, tuple[bytes, list[str]]] = {

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from regrow.cli import act, bundle, many, operate, server
+from regrow.cli import act, bundle, many, operate, sentences, server
 from regrow.cli.ask import ASK_EXAMPLES, ask
 from regrow.cli.dream import DREAM_EXAMPLES, dream
 from regrow.cli.options import DataVersions, Json, Model, Sample, Scope, build_request
@@ -39,6 +39,7 @@ act.register(app)
 many.register(app)
 operate.register(app)
 server.register(app)
+sentences.register(app)
 app.add_typer(bundle.app, name="bundle")
 app.command("ask", epilog=ASK_EXAMPLES)(ask)
 app.command("dream", epilog=DREAM_EXAMPLES)(dream)

@@ -160,6 +160,14 @@ def _refuse(where: str, received: str, expected: str) -> DataError:
     )
 
 
+def make_punkt(abbreviations: Iterable[str]) -> PunktParameters:
+    """A model that knows some abbreviations (lower case, without the last period) and no more."""
+    parameters = PunktParameters()
+    parameters.abbrev_types = set(abbreviations)
+    parameters.ortho_context = _Contexts()
+    return parameters
+
+
 def train_punkt(texts: Iterable[str]) -> PunktParameters:
     """A model learned from texts, without anyone's help.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -65,6 +65,28 @@ def load_glove(path: Path, vocabulary: Vocabulary, *, dimensions: int, seed: int
         raise _refuse(path, 1, "the file holds no vectors", "nothing", _form(dimensions))
     _draw_unknown(matrix, filled, seed)
     return WordVectors(matrix, "GloVe", int(filled.sum()))
+
+
+def copy_glove(path: Path, words: Container[str], out: Path, *, dimensions: int) -> int:
+    """Writes a file of the same form with the lines of some words only, each word once.
+
+    Returns:
+        How many lines were written.
+
+    Raises:
+        DataError: as `load_glove`.
+    """
+    written: set[str] = set()
+    line = 0
+    with out.open("wb") as stream:
+        for line, word, numbers in _read_lines(path, dimensions):
+            _parse(path, line, numbers)
+            if word in words and word not in written:
+                stream.write(word.encode() + b" " + numbers + b"\n")
+                written.add(word)
+    if not line:
+        raise _refuse(path, 1, "the file holds no vectors", "nothing", _form(dimensions))
+    return len(written)
 
 
 def _read_lines(path: Path, dimensions: int) -> Iterator[tuple[int, str, bytes]]:

@@ -69,7 +69,7 @@ def rank_words(words: Sequence[str], counts: Array) -> Array:
     return np.lexsort((alphabetic, -np.asarray(counts)))
 
 
-def pad(sentences: Sequence[Sequence[int]], length: int) -> Array:
+def pad(sentences: Sequence[Sequence[int] | Array], length: int) -> Array:
     """Sentences of ids as rows of one array (sentences, length), int32: cut, or filled with PAD."""
     rows = np.full((len(sentences), length), PAD, dtype="int32")
     for row, sentence in zip(rows, sentences, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from regrow.engine.errors import DataError
 from regrow.engine.expectations import Expectation, expect
 from regrow.models.sentence_vectors.documents import (
+    DIMENSIONS,
     SCHEMA,
     SPLITS,
     Document,
@@ -22,8 +23,11 @@ from regrow.models.sentence_vectors.reader import Reading, read_documents
 from regrow.models.sentence_vectors.sentences import MAX_SENTENCES, SentenceWriter
 from regrow.text.sentences import PUNKT_FILES, SentenceSplitter, load_punkt, train_punkt
 from regrow.text.tokens import Tokeniser
+from regrow.text.vectors import copy_glove
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
     from nltk.tokenize.punkt import PunktParameters
 
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
 SOURCE = "reuters-21578"
 FILE = re.compile(r"reut2-\d{3}\.sgm")
+GLOVE_FILE = "glove.6B.50d.txt"
 PUNKT_FOLDER = "punkt_tab/english"
 DERIVED = ("sentences", "words")
 COLUMNS = (*SCHEMA.names, *DERIVED)
@@ -42,7 +47,9 @@ def clean(ctx: StageContext) -> dict[str, Any]:
     """Writes `table.parquet`, one row a document, and its sentences and words beside it.
 
     The columns are `documents.SCHEMA` and `DERIVED`: how many sentences title and body have, and
-    how many words these. `sentences.py` says what the two other files hold.
+    how many words these. `sentences.py` says what the two other files hold. `abbreviations.txt` has
+    those of the model that split the sentences, so that new ones are read alike; `glove.txt`, where
+    GloVe's file is there, has the vectors of the corpus's words.
 
     Returns:
         Facts: documents by form and by split, topics, sentences and words of several readings, and
@@ -71,6 +78,12 @@ def clean(ctx: StageContext) -> dict[str, Any]:
                 for name in ("form", "mod_apte", "mod_lewis", "mod_hayes"):
                     counts[name, getattr(item, name)] += 1
             ctx.progress("clean documents", len(splits), 0)
+    _write_lines(ctx.out / "abbreviations.txt", sorted(parameters.abbrev_types))
+    glove = None
+    if GLOVE_FILE in download.manifest.files:
+        ctx.progress("read GloVe's vectors", 0, 0)
+        path = download.file(GLOVE_FILE)
+        glove = copy_glove(path, writer.numbers, ctx.out / "glove.txt", dimensions=DIMENSIONS)
     shared = find_shared_topics(topics, splits)
     kept = Counter(
         s for names, s in zip(topics, splits, strict=True) if not set(shared).isdisjoint(names)
@@ -85,8 +98,13 @@ def clean(ctx: StageContext) -> dict[str, Any]:
         "dates_without_time": facts.dates_without_time,
         "control_characters_removed": facts.control_characters,
         "sentence_model": origin,
+        "words_with_glove_vectors": glove,
         "readings": _summarise_readings(writer),
     }
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _choose_punkt(download: Entry) -> tuple[PunktParameters, str]:

@@ -17,6 +17,9 @@ Form = Literal["NORM", "BRIEF", "UNPROC"]
 Split = Literal["train", "test", "unused"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
+DIMENSIONS = 50
+"""Numbers in a word's vector: GloVe's smallest file, as in the chapter."""
+
 SCHEMA = pa.schema(
     [
         ("id", pa.int32()),

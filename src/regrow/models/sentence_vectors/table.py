@@ -27,6 +27,7 @@ class Sentences:
 
     Attributes:
         document: (sentences,), int32: the id of each one's document.
+        is_title: (sentences,), bool: whether each is a title or of one.
         ranks: (words,), int32: all their words one after another, 0 for the most frequent word.
         offsets: (sentences + 1,), int64: where in `ranks` each one begins and the last one ends.
         ranked: all words, the most frequent in training documents first.
@@ -34,6 +35,7 @@ class Sentences:
     """
 
     document: Array
+    is_title: Array
     ranks: Array
     offsets: Array
     ranked: tuple[str, ...]
@@ -46,6 +48,20 @@ class Sentences:
     def lengths(self) -> Array:
         """(sentences,), int64: how many words each has."""
         return np.diff(self.offsets)
+
+    def take(self, rows: Array) -> Sentences:
+        """Some of the sentences, in this order."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        words = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Sentences(
+            self.document[rows],
+            self.is_title[rows],
+            self.ranks[words],
+            offsets,
+            self.ranked,
+            self.texts.take(rows),
+        )
 
     def encode(self, vocabulary: Vocabulary) -> list[Array]:
         """The ids of each one's words, int32, as views of one array."""
@@ -65,11 +81,12 @@ def read_sentences(
         parts: titles, bodies or both.
         forms: of which documents; "UNPROC" are mostly tables of numbers.
     """
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     wanted = [("part", "in", list(parts)), ("form", "in", list(forms))]
     table = pq.read_table(
-        folder / "sentences.parquet", columns=["document", "text", "words"], filters=wanted
+        folder / "sentences.parquet", columns=["document", "part", "text", "words"], filters=wanted
     )
     words = pq.read_table(folder / "words.parquet", columns=["word", "rank"])
     rank = words["rank"].to_numpy()
@@ -77,6 +94,7 @@ def read_sentences(
     offsets = np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy())])
     return Sentences(
         document=table["document"].to_numpy(),
+        is_title=pc.equal(table["part"].cast("string"), "title").to_numpy(),
         ranks=rank[lists.flatten().to_numpy()],
         offsets=offsets.astype("int64"),
         ranked=tuple(words["word"].take(np.argsort(rank)).to_pylist()),

@@ -1,0 +1,37 @@
+"""Pipeline sentence-vectors: the sentences of Reuters-21578 as vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import flow
+
+from flows.pipeline import explain_failure, name_run, request_of, run_pipeline
+from regrow.engine.config import DataChoice
+from regrow.engine.pipeline import Stage, StageRef
+from regrow.models.sentence_vectors.spec import SPEC, SentenceVectorsConfig
+
+
+@flow(name=SPEC.name, description=SPEC.title, flow_run_name=name_run, on_failure=[explain_failure])
+def sentence_vectors(
+    preset: Literal["best", "book", "small"] = "best",
+    config: SentenceVectorsConfig | None = None,
+    data: DataChoice = "real",
+    sources: dict[str, Path] | None = None,
+    versions: dict[str, str] | None = None,
+    on: dict[Stage, str] | None = None,
+) -> dict[Stage, StageRef]:
+    """Downloads, cleans, validates, trains, evaluates and publishes the sentence-vectors model.
+
+    Args:
+        preset: a named set of settings; `config`, where given, is used in its place.
+        config: every setting.
+        data: the real files, or the shipped sample.
+        sources: a local file to use for a source, by the source's name.
+        versions: the version of a source's data, by the source's name; else the current one.
+        on: the work pool that does a stage, by the stage's name; the others are done here.
+    """
+    parameters: dict[str, Any] = {"preset": preset, "config": config, "data": data}
+    parameters |= {"sources": sources, "versions": versions}
+    return run_pipeline(request_of(SPEC.name, parameters), on)
