@@ -75,6 +75,7 @@ bench: $(STAMP) ## Measure speed and quality; see benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/model_quality.py air-quality air-quality:book \
 	  image-similarity digit-localisation stacked-autoencoder
 	@$(BIN)/python benchmarks/question_answering_speed.py
+	@$(BIN)/python benchmarks/pictures_speed.py
 	@$(BIN)/python benchmarks/question_answering_quality.py compare
 
 ui: $(STAMP) ## Serve Prefect (port 4200) and MLflow (port 5000) on this machine only
