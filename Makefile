@@ -77,6 +77,7 @@ bench: $(STAMP) ## Measure speed and quality; see benchmarks/RESULTS.md
 	  image-similarity digit-localisation stacked-autoencoder sentence-vectors:best:seeds=3
 	@$(BIN)/python benchmarks/sentence_vectors_speed.py
 	@$(BIN)/python benchmarks/question_answering_speed.py
+	@$(BIN)/python benchmarks/pictures_speed.py
 	@$(BIN)/python benchmarks/question_answering_quality.py compare
 
 PREFECT_PORT ?= 4200

@@ -104,10 +104,10 @@ def _show(pipeline: Pipeline, refs: Mapping[Stage, StageRef]) -> None:
     )
     registered = str(entry.facts["registered_name"])
     # The log and not this run's decision, which may be an old one that was found in the store.
-    last = read_decisions(decisions_path(pipeline.settings.home, registered))[-1]
-    champion = {"version": last.champion_after, "decision": last.action, "at": last.at}
-    variable = f"{registered.replace('-', '_').replace('.', '_')}_champion"
-    Variable.set(variable, champion, tags=["regrow"], overwrite=True)
+    for last in read_decisions(decisions_path(pipeline.settings.home, registered))[-1:]:
+        champion = {"version": last.champion_after, "decision": last.action, "at": last.at}
+        variable = f"{registered.replace('-', '_').replace('.', '_')}_champion"
+        Variable.set(variable, champion, tags=["regrow"], overwrite=True)
 
 
 def list_pictures(evaluated: Entry) -> list[tuple[str, str]]:

@@ -64,9 +64,16 @@ def read_artifact(key: str) -> Any:
     return Artifact.get(key)
 
 
-def test_a_run_has_six_tasks_named_after_the_stages_and_leaves_artifacts() -> None:
+def test_a_run_has_six_tasks_named_after_the_stages_and_leaves_artifacts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from prefect.variables import Variable
 
+    from tasks import progress
+
+    # This training is too short for a bar.
+    monkeypatch.setattr(progress, "FIRST_S", 0.0)
+    monkeypatch.setattr(progress, "EVERY_S", 1.0)
     state = run_flow(data="sample")
     assert state.is_completed()
     flow_run, task_runs = find_runs(state)
@@ -80,6 +87,7 @@ def test_a_run_has_six_tasks_named_after_the_stages_and_leaves_artifacts() -> No
     assert "file://" in read_artifact("air-quality-report").data
     assert "/runs/" in read_artifact("air-quality-mlflow").data
     assert read_artifact("air-quality-picture").data.startswith("data:image/png;base64,")
+    assert float(read_artifact("air-quality-train-progress").data) == 100.0
     champion = Variable.get("air_quality_sample_champion")
     assert champion["decision"] == "first"
     assert champion["version"] == 1
