@@ -43,8 +43,10 @@ def main() -> None:
     for task in TASKS:
         metrics = runs[f"tasks=[{task}]"]["metrics"]
         columns["published"][task] = metrics["error_percent"]
-        others = {k.rpartition("_")[2]: v for k, v in metrics.items() if k.startswith("mean_error")}
-        chosen[task] = ", ".join(f"{name} {value:.1f}" for name, value in others.items())
+        _by_task, networks = runs[f"tasks=[{task}]"]["tables"]
+        chosen[task] = ", ".join(
+            f"{name} {mean:.1f} ± {spread:.1f}" for name, mean, spread, *_ in networks["rows"]
+        )
         for name, errors in REPORTED["en-10k"].items():
             columns[name][task] = errors[task - 1]
     print(f"| task | {' | '.join(columns)} | trained |\n| --- |{' ---: |' * len(columns)} --- |")
