@@ -34,10 +34,17 @@ from regrow.models.sentence_vectors.measures import (
     encode_documents,
     measure_rebuilding,
     measure_topics,
+    number_words,
 )
-from regrow.models.sentence_vectors.neighbours import Index, write_index
+from regrow.models.sentence_vectors.neighbours import FILE, Index, write_index
 from regrow.models.sentence_vectors.network import build_network, make_groups, train
-from regrow.models.sentence_vectors.predict import SentenceReader, embed, predict, read_lines
+from regrow.models.sentence_vectors.predict import (
+    SentenceReader,
+    embed,
+    find_similar,
+    predict,
+    read_lines,
+)
 from regrow.models.sentence_vectors.probe import fit_probe, measure_f1, measure_precision
 from regrow.models.sentence_vectors.spec import (
     BookConfig,
@@ -382,6 +389,17 @@ def test_both_networks_train_and_are_measured(network: Any, folder: Path, tmp_pa
     training, test = encode_documents(model, data)
     assert len(training) == len(data.labelled.train)
     assert measure_topics(training, test, data.labelled).figures["micro_f1"] > 0.3
+    about = encode_sentences(model, number_words(model, data.sentences), "topic")
+    write_index(out / FILE, about)
+    row = next(n for n in data.in_labelled if 6 <= data.sentences.lengths[n] <= 12)
+    wanted = data.sentences.texts[int(row)].as_py()
+    found = find_similar(model, wanted, folder, out, 4)
+    # Sentences that differ in numbers alone are the same to the network.
+    assert found[0].cosine == pytest.approx(1, abs=0.01)
+    assert [one.cosine for one in found] == sorted((one.cosine for one in found), reverse=True)
+    assert len({one.text.lower() for one in found}) == 4
+    with pytest.raises(DataError, match="no word of the sentence is known"):
+        find_similar(model, "Xyzzy plugh", folder, out, 4)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import numpy as np
 from regrow.engine.errors import DataError
 from regrow.models.sentence_vectors.encoding import encode_sentences, get_words, measure_size
 from regrow.models.sentence_vectors.neighbours import FILE, Index
-from regrow.models.sentence_vectors.table import read_documents, read_sentences
+from regrow.models.sentence_vectors.table import Sentences, read_documents, read_sentences
 from regrow.text.sentences import SentenceSplitter, make_punkt
 from regrow.text.tokens import Tokeniser, normalise
 from regrow.text.vocabulary import UNK, Vocabulary
@@ -203,20 +203,24 @@ def find_similar(
         evaluated: the folder of this model's evaluation of them.
 
     Raises:
-        DataError: no word of the sentence is known.
+        DataError: no word of the sentence is known, or none says what it is about.
     """
     reader = SentenceReader(model)
     ids = reader.number(sentence)
-    if all(number == UNK for number in ids):
+    about = encode_sentences(model, [np.array(ids, dtype="int32")], "topic")
+    if all(number == UNK for number in ids) or not about.any():
         raise DataError(
-            "no word of the sentence is known",
+            "no word of the sentence is known, or none says what it is about",
             received=repr(sentence[:80]),
             expected="English words, as in news of 1987",
         )
-    about = encode_sentences(model, [np.array(ids, dtype="int32")], "topic")
-    rows, cosines = Index.open(evaluated / FILE).find(about, count * REPETITIONS)
-    sentences = read_sentences(clean)
+    index, sentences = Index.open(evaluated / FILE), read_sentences(clean)
     documents = read_documents(clean / "table.parquet").set_index("id")
+    looked_at = count * REPETITIONS
+    rows, cosines = index.find(about, looked_at)
+    while looked_at < len(sentences) and _count_wordings(sentences, rows[0]) < count:
+        looked_at *= REPETITIONS
+        rows, cosines = index.find(about, looked_at)
     found: dict[str, Similar] = {}
     for row, cosine in zip(rows[0].tolist(), cosines[0].tolist(), strict=True):
         text = sentences.texts[row].as_py()
@@ -227,3 +231,7 @@ def find_similar(
         if len(found) == count:
             break
     return list(found.values())
+
+
+def _count_wordings(sentences: Sentences, rows: Array) -> int:
+    return len({text.lower() for text in sentences.texts.take(rows).to_pylist()})
