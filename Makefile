@@ -11,6 +11,8 @@ export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export GX_ANALYTICS_ENABLED ?= false
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+# Seven processes that wait for evaluations of language models.
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION ?= false
 
 .PHONY: help setup run test test-backends torch check format bench ui deploy lock clean
 
@@ -88,7 +90,7 @@ ui: $(STAMP) ## Prefect (port 4200), MLflow (port 5000) and a worker, on this ma
 	[ -z "$$PREFECT_SERVER_API_AUTH_STRING" ] || \
 	  export PREFECT_API_AUTH_STRING="$$PREFECT_SERVER_API_AUTH_STRING"; \
 	trap 'kill 0' INT TERM EXIT; \
-	mlflow server --host 127.0.0.1 --port $(MLFLOW_PORT) \
+	mlflow server --host 127.0.0.1 --port $(MLFLOW_PORT) --workers 1 \
 	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$$REGROW_HOME/mlflow.db}" & \
 	prefect server start --host 127.0.0.1 --port $(PREFECT_PORT) & \
 	until python -c "import urllib.request as r; r.urlopen('$$PREFECT_API_URL/health')" 2>/dev/null; \

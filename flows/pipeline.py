@@ -89,9 +89,11 @@ def _show(pipeline: Pipeline, refs: Mapping[Stage, StageRef]) -> None:
     entry, name = pipeline.entry(refs["publish"]), pipeline.spec.name
     pictures = list_pictures(pipeline.entry(refs["evaluate"]))
     summary = entry.file("summary.md").read_text(encoding="utf-8")
+    figures, mark, data = summary.partition("\n### Data\n")
+    shown = "".join(f"\n![{title}]({url})\n" for title, url in pictures)
     create_markdown_artifact(
         key=name,
-        markdown="\n\n".join([summary, *(f"![{title}]({url})" for title, url in pictures)]),
+        markdown=f"{figures}{shown}{mark}{data}",
         description=str(entry.facts["decision"]["reason"]),
     )
     for title, url in pictures[:1]:

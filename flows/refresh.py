@@ -39,7 +39,11 @@ def look(name: str) -> Look:
     return look_at(name, read_environment(), report)
 
 
-@flow(name="refresh", description="Looks whether sources have changed upstream.")
+@flow(
+    name="refresh",
+    description="Looks whether sources have changed upstream.",
+    flow_run_name="look at the sources",
+)
 def refresh(sources: list[str] | None = None) -> list[Look]:
     """Looks at every source, and sends one event for each that has a new version.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from prefect import flow
 
@@ -32,6 +32,11 @@ def style_transfer(
         versions: the version of a source's data, by the source's name; else the current one.
         on: the work pool that does a stage, by the stage's name; the others are done here.
     """
-    parameters: dict[str, Any] = {"preset": preset, "config": config, "data": data}
-    parameters |= {"sources": sources, "versions": versions}
+    parameters = {
+        "preset": preset,
+        "config": config,
+        "data": data,
+        "sources": sources,
+        "versions": versions,
+    }
     return run_pipeline(request_of(SPEC.name, parameters), on)

@@ -129,3 +129,7 @@ def test_the_schedule_makes_runs_and_a_worker_does_one(server: Server, deployed:
         run = server.wait_for_end(run_id)
     assert run["state_type"] == "COMPLETED", (server.folder / "worker-local.log").read_text()
     assert (server.home / "reports" / "air-quality.sample-v1.html").is_file()
+    # What the automation for dead runs asks for is refused for one that has ended.
+    asked = server.post(f"flow_runs/{run_id}/set_state", {"state": {"type": "CRASHED"}})
+    assert asked["status"] == "ABORT"
+    assert server.read_run(run_id)["state_type"] == "COMPLETED"
