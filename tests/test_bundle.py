@@ -241,10 +241,10 @@ def test_a_model_that_answers_otherwise_is_not_stored(
     assert state_of(tmp_path / "home") == []
 
 
-def test_the_commands_mistakes(regrow: Regrow, bundle: Path, tmp_path: Path) -> None:
+def test_the_commands_mistakes(regrow: Regrow, tmp_path: Path) -> None:
     for arguments, said in {
         ("bundle", "export", str(tmp_path / "new.zip")): "nothing to bundle",
-        ("bundle", "export", str(bundle)): "something at the bundle's place",
+        ("bundle", "export", str(SAMPLE)): "something at the bundle's place",
         ("bundle", "export", "x.zip", "--model", "nothing"): "there is no model",
         ("bundle", "import", "nothing.zip"): "no such bundle",
         ("bundle", "import", str(SAMPLE)): "neither a zip",
