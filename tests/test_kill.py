@@ -127,7 +127,9 @@ def test_a_run_killed_in_a_stage_is_finished_by_the_next(
         return current_stage(home, pid) == stage and any(built.glob(".building-*"))
 
     kill_when(home, inside)
-    assert not list(built.glob("*/manifest.json")), "the stage had already finished"
+    # A manifest in a folder that is being built is not a result yet.
+    finished = [path for path in built.glob("*/manifest.json") if path.parent.name[0] != "."]
+    assert not finished, "the stage had already finished"
     summary = run_to_the_end(home)
     names = list(STAGES)
     cached = [ref["stage"] for ref in summary["stages"] if ref["cached"]]

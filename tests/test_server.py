@@ -21,7 +21,7 @@ from regrow.models import list_models
 from tests.conftest import REPOSITORY
 from tests.servers import Server, run_server, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.e2e]
+pytestmark = pytest.mark.slow
 AUTH = "regrow:kein Geheimnis"
 
 
