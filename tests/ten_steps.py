@@ -156,7 +156,7 @@ def sentence_vectors(chance: np.random.Generator) -> Trial:
         of = model({key: inputs[key] for key in model.input})
         outputs |= {f"{name}_{key}": value for key, value in of.items()}
     model = keras.Model(inputs, outputs)
-    # No Adam: Keras on TensorFlow takes a word that is twice in a batch as two steps of its moments.
+    # Where a word is twice in a batch, Keras's Adam gives other results on TensorFlow.
     model.compile(optimizer=keras.optimizers.SGD(0.001), loss=dict.fromkeys(outputs, take_mean))
     x = {
         "ids": chance.integers(0, 30, size=(160, 8)).astype("int32"),
