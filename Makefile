@@ -46,7 +46,7 @@ torch: $(STAMP) ## Add PyTorch as a third backend: on Linux the build without NV
 test: $(STAMP) ## Run the tests (TensorFlow backend), all but the stories of `make e2e`
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not e2e"
 
-e2e: $(STAMP) ## Play refresh, a second worker, killed machines and the dashboard (ten minutes)
+e2e: $(STAMP) ## Play refresh, a second worker, killed machines, the dashboard and operations (a quarter of an hour)
 	@$(BIN)/python -m pytest -m e2e
 
 # Each of the two in processes of its own, as the backend is chosen once for a process. The layers'

@@ -24,7 +24,7 @@ from regrow.engine.unbundle import import_bundle, unpacked
 from regrow.models import get_spec
 from tests.conftest import SAMPLE, Regrow
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.e2e
 SPEC = get_spec("air-quality")
 NO_NETWORK = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
 

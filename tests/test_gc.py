@@ -245,7 +245,7 @@ def test_two_clean_ups_at_once_and_a_silent_registry_are_said(home: Path) -> Non
 QUICK = ("run", "air-quality", "--preset", "quick", "--sample", "--no-prefect", "--json")
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_a_run_beside_clean_ups_ends_well_and_is_found_again(
     regrow: Regrow, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from regrow.engine.runs import run_stages
 from regrow.models import get_spec
 from tests.conftest import SAMPLE, Regrow
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.e2e
 SPEC = get_spec("air-quality")
 LINES = SAMPLE.read_bytes().splitlines(keepends=True)
 

@@ -31,7 +31,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [spoiled, good]
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_a_backfill_goes_through_its_versions_in_order(
     regrow: Regrow, versions: list[Path]
 ) -> None:
@@ -50,7 +50,7 @@ def test_a_backfill_goes_through_its_versions_in_order(
     assert [entry["version"] for entry in log] == [1]
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_retraining_goes_on_after_a_failure(
     regrow: Regrow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

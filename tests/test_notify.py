@@ -149,7 +149,7 @@ def start(home: Path, **request: Any) -> Any:
     return run_stages(pipeline, lambda stage, inputs: pipeline.run_stage(stage, inputs, ignore))
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_a_failure_and_a_first_champion_are_told_and_what_is_known_is_not(
     chat: Chat, tmp_path: Path
 ) -> None:
@@ -175,7 +175,7 @@ def test_a_failure_and_a_first_champion_are_told_and_what_is_known_is_not(
     assert len(start(tmp_path / "home", data="sample")) == 6
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_a_block_and_a_failing_flow(
     chat: Chat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,7 +215,7 @@ def find_in_files(folder: Path, *secrets: str) -> list[str]:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_no_secret_of_the_environment_is_printed_or_written(
     regrow: Regrow, tmp_path: Path, chat: Chat
 ) -> None:
