@@ -59,6 +59,13 @@ def request_of(model: str, parameters: Mapping[str, Any]) -> RunRequest:
     )
 
 
+def run_model(
+    model: str, on: Mapping[Stage, str] | None, **parameters: Any
+) -> dict[Stage, StageRef]:
+    """Runs a model's stages for its flow's parameters; see `run_pipeline`."""
+    return run_pipeline(request_of(model, parameters), on)
+
+
 def run_pipeline(
     request: RunRequest, on: Mapping[Stage, str] | None = None
 ) -> dict[Stage, StageRef]:

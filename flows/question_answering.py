@@ -7,7 +7,7 @@ from typing import Literal
 
 from prefect import flow
 
-from flows.pipeline import explain_failure, name_run, request_of, run_pipeline
+from flows.pipeline import explain_failure, name_run, run_model
 from regrow.engine.config import DataChoice
 from regrow.engine.pipeline import Stage, StageRef
 from regrow.models.question_answering.spec import SPEC, QuestionAnsweringConfig
@@ -42,11 +42,6 @@ def question_answering(
         versions: the version of a source's data, by the source's name; else the current one.
         on: the work pool that does a stage, by the stage's name; the others are done here.
     """
-    parameters = {
-        "preset": preset,
-        "config": config,
-        "data": data,
-        "sources": sources,
-        "versions": versions,
-    }
-    return run_pipeline(request_of(SPEC.name, parameters), on)
+    return run_model(
+        SPEC.name, on, preset=preset, config=config, data=data, sources=sources, versions=versions
+    )

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from regrow.engine.config import Settings
 from regrow.engine.errors import ProcessDied, UserError
-from regrow.engine.pipeline import STAGES, Pipeline, Stage, StageRef
+from regrow.engine.pipeline import Pipeline, Stage, StageRef, check_stages
 from regrow.engine.spec import ModelSpec
 from regrow.engine.store import write_json
 
@@ -39,14 +39,7 @@ def choose_pools(spec: ModelSpec, on: Mapping[Stage, str]) -> dict[Stage, str]:
     Raises:
         UserError: `on` names something that is no stage, or a pool without a deployment.
     """
-    unknown = [stage for stage in on if stage not in STAGES]
-    if unknown:
-        raise UserError(
-            "there is no such stage to send elsewhere",
-            where="--on",
-            received=", ".join(unknown),
-            expected=", ".join(STAGES),
-        )
+    check_stages(on)
     for pool in set(on.values()):
         if not _is_deployed(pool):
             raise UserError(

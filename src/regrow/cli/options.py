@@ -9,7 +9,7 @@ import typer
 
 from regrow.engine.config import DataChoice, RunRequest, make_request, parse_overrides
 from regrow.engine.errors import UserError
-from regrow.engine.pipeline import STAGES
+from regrow.engine.pipeline import check_stages
 from regrow.engine.spec import ModelSpec
 
 Model = Annotated[str, typer.Argument(help="The model's name, as regrow list shows it.")]
@@ -67,13 +67,7 @@ def parse_source_list(pairs: list[str]) -> list[tuple[str, Path]]:
 def parse_pools(pairs: list[str]) -> dict[str, str]:
     """Turns "STAGE=POOL" pairs into work pools by stage."""
     pools = dict(parse_pairs(pairs, "--on", "train=gpu"))
-    if unknown := [stage for stage in pools if stage not in STAGES]:
-        raise UserError(
-            "there is no such stage to send elsewhere",
-            where="--on",
-            received=", ".join(unknown),
-            expected=", ".join(STAGES),
-        )
+    check_stages(pools)
     return pools
 
 

@@ -45,6 +45,21 @@ ENGINE_CODE: Mapping[Stage, tuple[str, ...]] = {
 }
 
 
+def check_stages(on: Mapping[Any, str]) -> None:
+    """Makes sure that what is to be sent to work pools are stages.
+
+    Raises:
+        UserError: something is none.
+    """
+    if unknown := [stage for stage in on if stage not in STAGES]:
+        raise UserError(
+            "there is no such stage to send elsewhere",
+            where="--on",
+            received=", ".join(unknown),
+            expected=", ".join(STAGES),
+        )
+
+
 class StageRef(BaseModel):
     """A reference to a finished stage: all that tasks hand to one another."""
 
