@@ -30,7 +30,7 @@ def air_quality(
         data: the real file, the shipped sample, or the sample only if nothing has the real file.
         sources: a local file to use for a source, by the source's name.
         versions: the version of a source's data, by the source's name; else the current one.
-        on: the work pool that does a stage, by the stage's name; the others are done here.
+        on: by stage, the work pools that do it, in the order to try them ("gpu,here").
     """
     return run_model(
         SPEC.name, on, preset=preset, config=config, data=data, sources=sources, versions=versions

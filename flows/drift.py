@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.notices import tell_failure
-from regrow.engine.config import read_environment
+from regrow.engine.config import read_environment, registered_name
 from regrow.engine.inputs_drift import check_inputs
 from regrow.models import get_spec
 
@@ -28,13 +28,13 @@ def drift(
 
     Args:
         model: the model's name.
-        files: by default all that is in inbox/MODEL below REGROW_HOME.
+        files: by default all that is in inbox/REGISTERED below REGROW_HOME.
         version: a version other than the champion.
         scope: which of the model's champions, such as qa02.
         sample: whether it is the champion that the sample trained.
     """
     spec, settings = get_spec(model), read_environment()
-    inbox = settings.home / "inbox" / spec.name
+    inbox = settings.home / "inbox" / registered_name(spec.name, scope, sample=sample)
     paths = files or sorted(p for p in inbox.glob("[!.]*") if p.is_file())
     if not paths:
         return Completed(name="Nothing to compare", message=f"no files in {inbox}", data={})

@@ -73,14 +73,15 @@ def run_pipeline(
 
     Args:
         request: what is asked for.
-        on: the work pool that does a stage; those of the model's `resources` count where this says
-            nothing and the server has a deployment for them.
+        on: the work pools that do a stage, in the order to try them in ("gpu,here"); those of the
+            model's `resources` count where this says nothing and the server has deployments for
+            them.
     """
     pipeline = Pipeline(get_spec(request.model), request, read_environment())
     pools = choose_pools(pipeline.spec, on or {})
 
     def run_one(stage: Stage, inputs: Any) -> StageRef:
-        state: Any = TASKS[stage](request, dict(inputs), pools.get(stage), return_state=True)
+        state: Any = TASKS[stage](request, dict(inputs), pools.get(stage, ()), return_state=True)
         ref: StageRef = state.result()
         return ref
 

@@ -40,7 +40,7 @@ def question_answering(
         data: the real files, or the shipped sample, which has tasks 1 to 3 only.
         sources: a local file to use for a source, by the source's name.
         versions: the version of a source's data, by the source's name; else the current one.
-        on: the work pool that does a stage, by the stage's name; the others are done here.
+        on: by stage, the work pools that do it, in the order to try them ("gpu,here").
     """
     return run_model(
         SPEC.name, on, preset=preset, config=config, data=data, sources=sources, versions=versions

@@ -30,7 +30,7 @@ def style_transfer(
         data: the photos come with scikit-learn, the weights from a mirror or a file of your own.
         sources: a local file to use for a source, by the source's name.
         versions: the version of a source's data, by the source's name; else the current one.
-        on: the work pool that does a stage, by the stage's name; the others are done here.
+        on: by stage, the work pools that do it, in the order to try them ("gpu,here").
     """
     return run_model(
         SPEC.name, on, preset=preset, config=config, data=data, sources=sources, versions=versions

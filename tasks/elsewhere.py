@@ -1,29 +1,36 @@
 """A stage done by another worker: a run of the deployment `stage/POOL`, waited for.
 
-The worker gets references and finds the data in the shared store; what it made it leaves there, and
-its reference in `REGROW_HOME/handed-back`. Its code, libraries and backend may be others than here
-(JAX on a GPU), so the fingerprint is the worker's.
+The worker gets references and finds the data in the REGROW_HOME or the shared store that both have;
+what it made it leaves there, and its reference in `handed-back`. Its code, libraries and backend
+may be others than here (JAX on a GPU), so the fingerprint is the worker's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
+from prefect.runtime import task_run as current_try
+from prefect.states import Cancelled
 from pydantic import BaseModel
 
 from regrow.engine.config import Settings
 from regrow.engine.errors import ProcessDied, UserError
 from regrow.engine.pipeline import Pipeline, Stage, StageRef, check_stages
+from regrow.engine.shared import open_shared
 from regrow.engine.spec import ModelSpec
 from regrow.engine.store import write_json
 
 POLL_S = 2
+# The name that stands for the run's own process where pools are named.
+HERE = "here"
+# A worker asks for work every 15 seconds. Who has another place to go waits no longer than this.
+TAKEN_WITHIN_S = 45
 
 
 class HandedBack(BaseModel):
@@ -33,28 +40,40 @@ class HandedBack(BaseModel):
     error: str | None = None
 
 
-def choose_pools(spec: ModelSpec, on: Mapping[Stage, str]) -> dict[Stage, str]:
-    """The work pools of the stages that are done elsewhere.
+def choose_pools(spec: ModelSpec, on: Mapping[Stage, str]) -> dict[Stage, list[str]]:
+    """The work pools of the stages that are done elsewhere, in the order in which they are tried.
+
+    Args:
+        on: by stage, names with commas between them, such as "gpu,here".
 
     Raises:
         UserError: `on` names something that is no stage, or a pool without a deployment.
     """
     check_stages(on)
-    for pool in set(on.values()):
-        if not _is_deployed(pool):
-            raise UserError(
-                f"no worker can be sent stages by the name {pool!r}",
-                where="--on",
-                received=pool,
-                expected=f"a deployment stage/{pool} on this Prefect server",
-                remedies=[
-                    "PREFECT_API_URL must name a server that lasts: make ui starts one",
-                    "make deploy makes stage/gpu; prefect.yaml says how to add others",
-                ],
-            )
-    wished = {cast(Stage, stage): pool for stage, pool in spec.resources.items()}
-    there = {pool for pool in set(wished.values()) if _is_deployed(pool)}
-    return {**{stage: pool for stage, pool in wished.items() if pool in there}, **on}
+    named = {stage: _split(pools) for stage, pools in on.items()}
+    wished = {cast(Stage, stage): _split(pools) for stage, pools in spec.resources.items()}
+    pools = {pool for several in [*named.values(), *wished.values()] for pool in several}
+    there = {pool for pool in pools if pool == HERE or _is_deployed(pool)}
+    for pool in [pool for several in named.values() for pool in several if pool not in there]:
+        raise UserError(
+            f"no worker can be sent stages by the name {pool!r}",
+            where="--on",
+            received=pool,
+            expected=f"a deployment stage/{pool} on this Prefect server, or {HERE!r}",
+            remedies=[
+                "PREFECT_API_URL must name a server that lasts: make ui starts one",
+                "make deploy makes stage/gpu; prefect.yaml says how to add others",
+            ],
+        )
+    found = {
+        stage: [pool for pool in several if pool in there] for stage, several in wished.items()
+    }
+    return {stage: several for stage, several in {**found, **named}.items() if several}
+
+
+def pool_of_this_try(pools: Sequence[str]) -> str:
+    """Each try of a task goes to the next pool: the one before may have lost its machine."""
+    return pools[(int(current_try.run_count or 1) - 1) % len(pools)] if pools else HERE
 
 
 def run_elsewhere(
@@ -64,11 +83,16 @@ def run_elsewhere(
     pool: str,
     *,
     timeout_s: float,
+    taken_within_s: float | None = None,
 ) -> StageRef:
     """Sends a stage to a pool, waits for its end and returns what came of it.
 
+    Args:
+        timeout_s: seconds until it must have ended.
+        taken_within_s: seconds until a worker must have taken it; None for no such limit.
+
     Raises:
-        ProcessDied: the worker or its machine died; another try may find another worker.
+        ProcessDied: the worker or its machine died, or none took it; another try may be luckier.
         UserError: the stage failed as it would have here, or the worker has another store.
         TimeoutError: it has not ended in time.
     """
@@ -80,11 +104,10 @@ def run_elsewhere(
             "inputs": {name: ref.model_dump(mode="json") for name, ref in inputs.items()},
         },
         flow_run_name=f"{pipeline.spec.name} {stage}",
-        timeout=timeout_s,
-        poll_interval=POLL_S,
+        timeout=0,
         as_subflow=True,
     )
-    flow_run: FlowRun = sent
+    flow_run = _wait(sent, timeout_s, taken_within_s)
     state = flow_run.state
     said = f"{flow_run.name} on {pool}: {state.message or state.name if state else 'no state'}"
     if state is None or not state.is_final():
@@ -98,8 +121,11 @@ def run_elsewhere(
         raise UserError(
             f"the worker of pool {pool} did the stage {stage} and left nothing here",
             where=str(pipeline.settings.home),
-            expected="one REGROW_HOME that all workers share",
-            remedies=["set REGROW_HOME on that worker to this folder, as it is mounted there"],
+            expected="one REGROW_HOME that all workers share, or one REGROW_SHARED_STORE",
+            remedies=[
+                "set REGROW_HOME on that worker to this folder, as it is mounted there",
+                "or set REGROW_SHARED_STORE for this run and for that worker to one place",
+            ],
         )
     if handed.ref is None:
         raise UserError(handed.error or said)
@@ -108,23 +134,49 @@ def run_elsewhere(
 
 
 def hand_back(settings: Settings, flow_run_id: str, handed: HandedBack) -> None:
-    """Leaves word for the run that waits."""
-    write_json(_path(settings, flow_run_id), handed.model_dump(mode="json"))
+    """Leaves word for the run that waits, where the results are."""
+    if shared := open_shared(settings):
+        shared.write(_word(flow_run_id), handed.model_dump_json().encode())
+    else:
+        write_json(settings.home / _word(flow_run_id), handed.model_dump(mode="json"))
 
 
 def take_back(settings: Settings, flow_run_id: str) -> HandedBack | None:
     """The word that a worker left, once."""
-    path = _path(settings, flow_run_id)
-    try:
-        handed = HandedBack.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    path.unlink(missing_ok=True)
-    return handed
+    if shared := open_shared(settings):
+        text = shared.read(_word(flow_run_id))
+        if text is not None:
+            shared.remove(_word(flow_run_id))
+    else:
+        path = settings.home / _word(flow_run_id)
+        text = path.read_bytes() if path.exists() else None
+        path.unlink(missing_ok=True)
+    return None if text is None else HandedBack.model_validate_json(text)
 
 
-def _path(settings: Settings, flow_run_id: str) -> Path:
-    return settings.home / "handed-back" / f"{flow_run_id}.json"
+def _word(flow_run_id: str) -> str:
+    return f"handed-back/{flow_run_id}.json"
+
+
+def _wait(flow_run: FlowRun, timeout_s: float, taken_within_s: float | None) -> FlowRun:
+    """The run at its end or after the time; cancelled if no worker takes it in time."""
+    started = time.monotonic()
+    with get_client(sync_client=True) as client:
+        while True:
+            flow_run = client.read_flow_run(flow_run.id)
+            waited, state = time.monotonic() - started, flow_run.state
+            if (state and state.is_final()) or waited > timeout_s:
+                return flow_run
+            if taken_within_s is not None and waited > taken_within_s:
+                if state is None or state.is_scheduled():
+                    late = f"no worker took it within {taken_within_s:.0f} s"
+                    client.set_flow_run_state(flow_run.id, Cancelled(message=late), force=True)
+                taken_within_s = None
+            time.sleep(POLL_S)
+
+
+def _split(pools: str) -> list[str]:
+    return [pool.strip() for pool in pools.split(",") if pool.strip()]
 
 
 def _is_deployed(pool: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from regrow.engine.errors import is_transient
 from regrow.engine.pipeline import STAGES, Pipeline, Stage, StageRef
 from regrow.engine.progress import ShowPicture, report, showing_to
 from regrow.models import get_spec
-from tasks.elsewhere import run_elsewhere
+from tasks.elsewhere import HERE, TAKEN_WITHIN_S, pool_of_this_try, run_elsewhere
 from tasks.progress import progress_bar
 
 
@@ -89,15 +90,23 @@ def _stage_task(stage: Stage) -> Task[..., Any]:
         persist_result=False,
     )
     def run(
-        request: RunRequest, inputs: dict[Stage, StageRef], pool: str | None = None
+        request: RunRequest, inputs: dict[Stage, StageRef], pools: Sequence[str] = ()
     ) -> State[StageRef] | StageRef:
         pipeline = Pipeline(get_spec(request.model), request, read_environment())
-        if pool is None:
+        pool = pool_of_this_try(pools)
+        if pool == HERE:
             bar = progress_bar(f"{request.model}-{stage}-progress")
             with bar, showing_to(leave_preview(request.model)):
                 ref = pipeline.run_stage(stage, inputs, report)
         else:
-            ref = run_elsewhere(pipeline, stage, inputs, pool, timeout_s=policy.timeout_s)
+            ref = run_elsewhere(
+                pipeline,
+                stage,
+                inputs,
+                pool,
+                timeout_s=policy.timeout_s,
+                taken_within_s=TAKEN_WITHIN_S if len(pools) > 1 else None,
+            )
         if ref.cached:
             message = f"unchanged: {ref.fingerprint[:12]}"
             return Completed(name="Cached", message=message, data=ref)

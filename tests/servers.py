@@ -222,12 +222,9 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-@contextmanager
-def run_server(folder: Path, **settings: str) -> Iterator[Server]:
-    """A Prefect server on this machine only, while the block lasts."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    env = {
+def client_environment(folder: Path, url: str) -> dict[str, str]:
+    """What commands and workers of a server need, with homes of their own."""
+    return {
         **{name: value for name, value in os.environ.items() if name not in FOREIGN},
         **IMPATIENT,
         "PREFECT_HOME": str(folder / "prefect"),
@@ -235,8 +232,15 @@ def run_server(folder: Path, **settings: str) -> Iterator[Server]:
         "REGROW_HOME": str(folder / "home"),
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "NO_PROXY": "127.0.0.1",
-        **settings,
     }
+
+
+@contextmanager
+def run_server(folder: Path, **settings: str) -> Iterator[Server]:
+    """A Prefect server on this machine only, while the block lasts."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    env = {**client_environment(folder, url), **settings}
     command = (PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port))
     process = start(*command, env=env, log=folder / "server.log")
 

@@ -1,21 +1,94 @@
-"""The page of a finished run in a browser: its figures and its pictures."""
+"""`make ui` as a person has it: two servers and a worker, pages in a browser, Ctrl-C."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.servers import PATIENCE_S, run_server, wait_for
+from tests.servers import (
+    PATIENCE_S,
+    Server,
+    client_environment,
+    free_port,
+    start,
+    stop,
+    wait_for,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+needs_browser = pytest.mark.skipif(
+    BROWSER is None, reason="there is no Chromium: apt-get install chromium"
+)
 
 
-@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium: apt-get install chromium")
-def test_the_artifact_page_of_a_finished_run_shows_figures_and_pictures(tmp_path: Path) -> None:
+class Ui:
+    """Servers and worker of `make ui` on ports of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        ports = {"PREFECT_PORT": free_port(), "MLFLOW_PORT": free_port()}
+        url = f"http://127.0.0.1:{ports['PREFECT_PORT']}/api"
+        self.server = Server(url, client_environment(folder, url), folder)
+        self.mlflow = f"http://127.0.0.1:{ports['MLFLOW_PORT']}"
+        self.ports = list(ports.values())
+        self.log = folder / "ui.log"
+        options = [f"{name}={port}" for name, port in ports.items()]
+        env = {k: v for k, v in self.server.env.items() if k != "PREFECT_API_URL"}
+        self.process = start("make", "--no-print-directory", "ui", *options, env=env, log=self.log)
+
+    def wait(self) -> None:
+        """Until everything is up that it promises."""
+
+        def ready() -> bool:
+            assert self.process.poll() is None, self.log.read_text()
+            text = self.log.read_text()
+            return "Ctrl-C ends all" in text and "polling for runs" in text
+
+        wait_for("make ui", ready)
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    ui = Ui(tmp_path_factory.mktemp("ui"))
+    try:
+        ui.wait()
+        yield ui
+    finally:
+        stop(ui.process)
+
+
+def listening() -> dict[int, set[str]]:
+    """By port, the addresses that are listened on, as the kernel writes them."""
+    found: dict[int, set[str]] = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _number, local, _remote, state = line.split()[:4]
+            address, _, port = local.rpartition(":")
+            if state == "0A":
+                found.setdefault(int(port, 16), set()).add(address)
+    return found
+
+
+def test_both_servers_answer_on_this_machine_only_with_everything_deployed(ui: Ui) -> None:
+    assert httpx.get(f"{ui.mlflow}/health", timeout=60).status_code == 200
+    names = {d["name"] for d in ui.server.post("deployments/filter", {})}
+    assert {"daily", "hourly", "gpu", "on-demand"} == names
+    found = listening()
+    for port in ui.ports:
+        assert found[port] == {"0100007F"}  # 127.0.0.1
+
+
+@needs_browser
+def test_the_artifact_page_of_a_finished_run_shows_figures_and_pictures(
+    ui: Ui, tmp_path: Path
+) -> None:
     def render(url: str) -> str:
         """The page as it stands once its scripts have run."""
         done = subprocess.run(
@@ -30,19 +103,26 @@ def test_the_artifact_page_of_a_finished_run_shows_figures_and_pictures(tmp_path
         )
         return done.stdout
 
-    with run_server(tmp_path) as server:
-        server.regrow("run", "air-quality", "--sample", "--preset", "quick")
-        (artifact,) = server.post(
-            "artifacts/filter", {"artifacts": {"key": {"any_": ["air-quality"]}}}
-        )
-        ui = server.url.removesuffix("/api")
+    server = ui.server
+    parameters = {"preset": "quick", "data": "sample"}
+    run_id = server.run_deployment("air-quality/daily", **parameters)
+    assert server.wait_for_end(run_id)["state_type"] == "COMPLETED", ui.log.read_text()[-8000:]
+    (artifact,) = server.post("artifacts/filter", {"artifacts": {"key": {"any_": ["air-quality"]}}})
+    pages = server.url.removesuffix("/api")
 
-        def shown() -> str:
-            page = render(f"{ui}/v2/artifacts/artifact/{artifact['id']}")
-            return page if "linear regression" in page else ""
+    def shown() -> str:
+        page = render(f"{pages}/v2/artifacts/artifact/{artifact['id']}")
+        return page if "linear regression" in page else ""
 
-        page = wait_for("the page with its figures", shown)
-        assert "Sample data" in page
-        assert page.count('src="data:image/png;base64,') >= 1
-        runs = wait_for("the list of runs", lambda: render(f"{ui}/v2/runs"))
-        assert "air-quality quick data sample-" in runs
+    page = wait_for("the page with its figures", shown)
+    assert "Sample data" in page
+    assert page.count('src="data:image/png;base64,') >= 1
+    runs = wait_for("the list of runs", lambda: render(f"{pages}/v2/runs"))
+    assert "air-quality quick data sample-" in runs
+
+
+def test_ctrl_c_ends_all_of_it(ui: Ui) -> None:
+    os.killpg(ui.process.pid, signal.SIGINT)  # what a terminal does
+    wait_for("the end", lambda: ui.process.poll() is not None, 120)
+    wait_for("free ports", lambda: not set(ui.ports) & set(listening()), 120)
+    assert "Traceback" not in ui.log.read_text()

@@ -166,20 +166,36 @@ def test_the_flows_do_the_same_with_the_inbox_below_the_home(
     from flows.rollback import rollback
 
     monkeypatch.setenv("REGROW_HOME", str(home))
+    name = "air-quality.sample"
     nothing: Any = predict_flow("air-quality", sample=True, return_state=True)
     assert nothing.name == "Completed"
     assert drift("air-quality", sample=True, return_state=True).name == "Nothing to compare"
-    inbox = home / "inbox" / "air-quality"
+    inbox = home / "inbox" / name
     write_hours(inbox / "march.csv", 1, 401)
     (inbox / "spoiled.csv").write_bytes(b"no readings")
     state: Any = predict_flow("air-quality", sample=True, return_state=True)
     assert (state.name, state.type.value) == ("Bad files", "COMPLETED")
-    found = state.result()
+    found = state.result()[name]
     assert [one["file"] for one in found["bad"]] == ["spoiled.csv"]
-    assert Path(found["predicted"][0]["output"]).parent == home / "predictions" / "air-quality"
+    assert Path(found["predicted"][0]["output"]).parent == home / "predictions" / name
+    # As the schedule runs it: each folder by its name, and what is wrong with one stops no other.
+    write_hours(inbox / "april.csv", 401, 801)
+    for other in ("question-answering.qa02", "no-such-model", "air-quality"):
+        (home / "inbox" / other).mkdir()
+        (home / "inbox" / other / "x.csv").write_bytes(b"x")
+    state = predict_flow(return_state=True)
+    assert state.name == "Bad files"
+    by_name = state.result()
+    assert [one["file"] for one in by_name[name]["predicted"]] == ["april.csv"]
+    why = {other: one["bad"][0]["why"] for other, one in by_name.items()}
+    assert "no-such-model" in why["no-such-model"]
+    assert "qa02" in why["question-answering.qa02"]
+    shown: Any = Artifact.get("air-quality-sample-predictions")
+    assert shown is not None
+    assert "april.csv" in str(shown.data)
     (inbox / "spoiled.csv").unlink()
     assert drift("air-quality", sample=True, return_state=True).is_completed()
-    shown: Any = Artifact.get("air-quality-drift")
+    shown = Artifact.get("air-quality-drift")
     assert shown is not None
     assert "temperature_c" in str(shown.data)
     # A second version, so that there is one to go back to.

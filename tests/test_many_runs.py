@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from regrow.engine.config import read_environment
 from regrow.engine.errors import UserError
 from regrow.engine.retrain import BackfillRequest, list_backfill, list_retraining, pair_versions
 from regrow.models import get_spec
@@ -82,10 +83,13 @@ def test_retraining_goes_on_after_a_failure(
 
 def test_versions_are_paired_in_the_order_given() -> None:
     a, b, c = Path("a"), Path("b"), Path("c")
-    assert pair_versions([("x", a), ("x", b)]) == [{"x": a}, {"x": b}]
-    assert pair_versions([("x", a), ("y", c), ("x", b)]) == [{"x": a, "y": c}, {"x": b, "y": c}]
+    assert pair_versions([("x", a), ("x", b)], "--source") == [{"x": a}, {"x": b}]
+    assert pair_versions([("x", a), ("y", c), ("x", b)], "--source") == [
+        {"x": a, "y": c},
+        {"x": b, "y": c},
+    ]
     with pytest.raises(UserError, match="the same number") as raised:
-        pair_versions([("x", a), ("x", b), ("x", c), ("y", a), ("y", b)])
+        pair_versions([("x", a), ("x", b), ("x", c), ("y", a), ("y", b)], "--source")
     assert raised.value.received == "3 of x, 2 of y"
 
 
@@ -100,11 +104,12 @@ def test_all_models_are_asked_for_their_first_preset_or_one_that_all_have() -> N
 def test_a_backfills_settings_reach_every_run(versions: list[Path]) -> None:
     request = BackfillRequest(
         model="air-quality",
-        versions=[{"air-quality": path} for path in versions],
+        files=[{"air-quality": path} for path in versions],
         preset="quick",
         overrides={"seeds": 2, "variants": {"all-sensors": {"epochs": 3}}},
     )
-    for job, path in zip(list_backfill(get_spec("air-quality"), request), versions, strict=True):
+    jobs = list_backfill(get_spec("air-quality"), request, read_environment())
+    for job, path in zip(jobs, versions, strict=True):
         assert job.options == [
             *("--preset", "quick", "--set", "seeds=2"),
             *("--set", "variants.all-sensors.epochs=3"),
@@ -113,7 +118,15 @@ def test_a_backfills_settings_reach_every_run(versions: list[Path]) -> None:
 
 
 ERRORS: dict[str, tuple[list[str], str]] = {
-    "no source": (["backfill", "air-quality"], "at least one"),
+    "nothing recorded": (["backfill", "deep-dream"], "files of its sources"),
+    "files and versions": (
+        ["backfill", "air-quality", "--source=air-quality=x", "--data-version=air-quality=1"],
+        "not both",
+    ),
+    "no such version": (
+        ["backfill", "air-quality", "--data-version", "air-quality=abc"],
+        "no version 'abc'",
+    ),
     "no file": (
         ["backfill", "air-quality", "--source", "air-quality=nothing.csv"],
         "data version 1 cannot be read",

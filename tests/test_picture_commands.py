@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from regrow.engine.config import read_environment
 from regrow.engine.errors import SourceError, UserError
 from regrow.vision.animation import check_ffmpeg
 from regrow.vision.weights import obtain_weights
-from tests.conftest import Regrow
+from tests.conftest import Regrow, own_environment
 from tests.test_vision import NOTOP, draw
 
 TINY = {
@@ -95,6 +98,58 @@ def test_dream_and_stylize_write_whole_pictures(regrow: Regrow, tmp_path: Path) 
     made_files = {"d.png", "d-sheet.jpg", "zoom.gif", "s.jpg", "s-sheet.jpg"}
     assert names == {"photo.jpg", "style.png", *made_files}
     assert not [path for path in (tmp_path / "home" / "scratch").rglob("*") if path.is_file()]
+
+
+def kill_at_checkpoint(folder: Path, command: list[str]) -> None:
+    """Starts a command and kills it, unasked and unwarned, once it has left a checkpoint."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "regrow.cli", *command],
+        env=own_environment(folder),
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + 300
+        while not list((folder / "home" / "scratch").rglob("*.npz")):
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < end
+            time.sleep(0.005)
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_killed_command_goes_on_to_the_same_picture(
+    optimizer: str, regrow: Regrow, tmp_path: Path
+) -> None:
+    draw(size=(64, 64)).save(tmp_path / "photo.png")
+    draw(size=(64, 64)).rotate(90).save(tmp_path / "style.png")
+    options = ["--weights", "random", "--scales", "1", "--steps", "300", "--optimizer", optimizer]
+    command = ["stylize", "photo.png", "style.png", *options, "--json", "-o"]
+    kill_at_checkpoint(tmp_path, [*command, "killed.png"])
+    assert not (tmp_path / "killed.png").exists()
+    done = regrow(*command, "killed.png")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["resumed_at_step"] > 0
+    whole = regrow(*command, "whole.png")
+    assert json.loads(whole.stdout)["resumed_at_step"] is None
+    assert (tmp_path / "killed.png").read_bytes() == (tmp_path / "whole.png").read_bytes()
+    assert not list((tmp_path / "home" / "scratch").rglob("*"))
+
+
+@pytest.mark.slow
+def test_a_killed_stage_goes_on_where_it_was(regrow: Regrow, tmp_path: Path) -> None:
+    settings = [*tiny("deep-dream")[:2], "--set", "steps=150", "--set", "zoom_frames=0"]
+    command = ["run", "deep-dream", "--preset", "untrained", "--sample", *settings, "--no-prefect"]
+    kill_at_checkpoint(tmp_path, [*command, "--json"])
+    done = regrow(*command, "--json")
+    assert done.returncode == 0, done.stderr
+    (history,) = (tmp_path / "home").glob("store/deep-dream/train/*/history.json")
+    assert any(run["resumed_from"] > 0 for run in json.loads(history.read_text()))
+    assert not list((tmp_path / "home" / "scratch").rglob("*"))
 
 
 @pytest.mark.slow

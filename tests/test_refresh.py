@@ -6,15 +6,19 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from regrow.engine.config import Settings, make_request
 from regrow.engine.download import Retries
 from regrow.engine.errors import DataError, SourceError, UserError
+from regrow.engine.gc import collect_garbage
 from regrow.engine.pipeline import Pipeline
 from regrow.engine.progress import ignore
 from regrow.engine.refresh import Look, look_at, mark_announced, unannounced
+from regrow.engine.retrain import BackfillRequest, list_backfill
 from regrow.engine.source_list import load_sources
 from regrow.engine.versions import current_source, find_version, read_versions, versions_path
 from regrow.engine.why import explain_stages
@@ -129,6 +133,35 @@ def test_a_source_that_goes_back_is_a_change_again(settings: Settings, upstream:
         upstream.publish("air.zip", pack({"air.csv": content}))
         assert look(settings).outcome == "changed"
         assert download(settings) == content
+
+
+def test_a_backfill_goes_through_what_was_recorded_and_gc_leaves_the_newest(
+    settings: Settings, upstream: Upstream, tmp_path: Path
+) -> None:
+    spec, contents = get_spec(NAME), [FIRST, SECOND, b"a;b\n5;6\n", b"a;b\n7;8\n"]
+    for content in contents:
+        upstream.publish("air.zip", pack({"air.csv": content}))
+        look(settings)
+    upstream.publish("air.zip", pack({"air.csv": contents[3]}, comment=b"packed anew"))
+    look(settings)
+
+    def backfilled(**what: Any) -> list[str]:
+        jobs = list_backfill(spec, BackfillRequest(model=NAME, **what), settings)
+        return [job.options[-1].removeprefix(f"--data-version={NAME}=") for job in jobs]
+
+    assert backfilled() == [sha256(content) for content in contents]
+    short = [{NAME: sha256(content)[:8]} for content in (contents[3], FIRST)]
+    assert backfilled(versions=short) == [sha256(contents[3]), sha256(FIRST)]
+    with pytest.raises(UserError, match="no version 'abc'"):
+        backfilled(versions=[{NAME: "abc"}])
+    with pytest.raises(ValidationError, match="not both"):
+        BackfillRequest(model=NAME, files=[{NAME: tmp_path}], versions=short)
+    collect_garbage(settings, keep=2, dry_run=False)
+    # What is declared can be downloaded again; of the others, the cache has the only copy.
+    assert backfilled() == [sha256(content) for content in (FIRST, contents[3])]
+    for content in (FIRST, contents[3]):
+        upstream.publish("air.zip", pack({"air.csv": content}))
+        assert download(settings, sha256(content)) == content
 
 
 def test_the_same_files_packed_anew_are_no_new_version(

@@ -111,27 +111,34 @@ def wait_for_training(server: Server, number: int) -> dict[str, Any]:
     return run
 
 
+def second_try(server: Server, run_id: str) -> bool:
+    """Whether the run trains by itself, after what it had sent away came to nothing."""
+    return any(
+        task["name"] == "train" and task["run_count"] == 2 and task["state_type"] == "RUNNING"
+        for task in server.task_runs(run_id)
+    )
+
+
 def test_a_stage_on_a_second_machine_outlives_a_killed_process_and_a_power_cut(
     server: Server,
 ) -> None:
     here, there = Machine(server, "local"), Machine(server, "gpu")
     try:
-        run_id = server.run_deployment(f"{MODEL}/daily", **PARAMETERS, on={"train": "gpu"})
+        run_id = server.run_deployment(f"{MODEL}/daily", **PARAMETERS, on={"train": "gpu,here"})
 
-        # The run's process dies: its worker says so, and the stage is sent once more.
+        # The stage's process dies: its worker says so, and the run goes on with it itself.
         first = wait_for_training(server, 1)
         there.kill_run()
         assert server.wait_for_end(first["id"])["state_type"] == "CRASHED"
-        second = wait_for_training(server, 2)
+        wait_for("the second try", lambda: second_try(server, run_id))
         assert server.read_run(run_id)["state_type"] == "RUNNING"
 
         # Both machines are gone: nobody is left to say so but the server.
         here.cut_power()
         there.cut_power()
-        for lost in (second["id"], run_id):
-            run = server.wait_for_end(lost)
-            assert run["state_type"] == "CRASHED"
-            assert "Not heard of" in run["state"]["message"]
+        run = server.wait_for_end(run_id)
+        assert run["state_type"] == "CRASHED"
+        assert "Not heard of" in run["state"]["message"]
         assert any((server.home / "scratch" / MODEL / "train").rglob("*"))
 
         # The next run goes on where that one was.
@@ -147,7 +154,7 @@ def test_a_stage_on_a_second_machine_outlives_a_killed_process_and_a_power_cut(
     for done in ("download", "clean", "validate"):
         assert names[done] == "Cached"
     assert names["train"] == "Completed"
-    assert [stage["state_type"] for stage in stages(server)] == ["CRASHED", "CRASHED", "COMPLETED"]
+    assert [stage["state_type"] for stage in stages(server)] == ["CRASHED", "COMPLETED"]
     assert not list(server.home.glob("handed-back/*"))
     assert not list(server.home.glob("scratch/*"))
     # The run's page leads to the stage's: a task run of the parent stands for it.
@@ -156,16 +163,47 @@ def test_a_stage_on_a_second_machine_outlives_a_killed_process_and_a_power_cut(
     assert server.read_run(next_id)["state_type"] == "COMPLETED"
 
 
-def test_a_pool_that_is_not_there_is_named(server: Server, tmp_path: Path) -> None:
-    command = ("-m", "regrow.cli", "run", MODEL, "--sample", "--preset", "quick")
-    done = subprocess.run(
-        [sys.executable, *command, "--on", "train=moon"],
-        env={**server.env, "REGROW_HOME": str(tmp_path)},
+def run_here(server: Server, home: Path, on: str) -> subprocess.CompletedProcess[str]:
+    command = (
+        "-m",
+        "regrow.cli",
+        "run",
+        MODEL,
+        "--sample",
+        "--preset",
+        "quick",
+        "--set",
+        "seeds=1",
+    )
+    return subprocess.run(
+        [sys.executable, *command, "--on", on],
+        env={**server.env, "REGROW_HOME": str(home)},
         capture_output=True,
         text=True,
         timeout=900,
         check=False,
     )
+
+
+def test_a_stage_that_no_worker_takes_is_done_by_the_next_that_is_named(
+    server: Server, tmp_path: Path
+) -> None:
+    before = len(server.flow_runs("CANCELLED", flow="stage"))
+    done = run_here(server, tmp_path, "train=gpu,here")
+    assert done.returncode == 0, done.stderr
+    (*_, sent) = server.flow_runs("CANCELLED", flow="stage")
+    assert len(server.flow_runs("CANCELLED", flow="stage")) == before + 1
+    assert "no worker took it" in sent["state"]["message"]
+    (train,) = [
+        task
+        for task in server.post("task_runs/filter", {"task_runs": {"name": {"any_": ["train"]}}})
+        if task["run_count"] == 2 and task["state_type"] == "COMPLETED"
+    ]
+    assert train["flow_run_id"]
+
+
+def test_a_pool_that_is_not_there_is_named(server: Server, tmp_path: Path) -> None:
+    done = run_here(server, tmp_path, "train=gpu,moon")
     assert done.returncode == 2
     assert "stage/moon" in done.stderr
     assert "Traceback" not in done.stderr

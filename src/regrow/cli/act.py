@@ -95,7 +95,10 @@ def run(
     versions: DataVersions = None,
     on: Annotated[
         list[str] | None,
-        typer.Option(metavar="STAGE=POOL", help="Send a stage to another work pool; repeatable."),
+        typer.Option(
+            metavar="STAGE=POOL",
+            help="Send a stage to a work pool (gpu,here: to the next on failure); repeatable.",
+        ),
     ] = None,
     sample: Sample = False,
     or_sample: Annotated[

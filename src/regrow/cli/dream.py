@@ -25,6 +25,7 @@ from regrow.cli.pictures import (
     beside,
     build_config,
     checkpoint_of,
+    end_picture,
     need_output,
     parse_weighted,
     read_photo,
@@ -192,8 +193,7 @@ def _dream_one(
         if sheet:
             first = start if config.start == "photo" else result.pixels * 0 + 127.5
             save_picture(previews.draw_sheet(to_bytes(first), pixels), beside(target, "sheet"))
-    checkpoint.unlink(missing_ok=True)
-    beside(target, "preview").unlink(missing_ok=True)
+    end_picture(checkpoint, target)
     return {
         "picture": str(target),
         "sheet": str(beside(target, "sheet")) if sheet else None,
@@ -202,6 +202,7 @@ def _dream_one(
         "objective": measure(climb, pixels, config),
         "objective_at_start": result.curves["objective"][0],
         "steps": len(result.curves["objective"]),
+        "resumed_at_step": result.resumed_from or None,
         "seconds": round(result.seconds, 2),
     }
 

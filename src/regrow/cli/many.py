@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from regrow.cli.act import import_flows, prepare_terminal
-from regrow.cli.options import Json, Model, parse_source_list
+from regrow.cli.options import DATA_VERSION, Json, Model, parse_pairs, parse_source_list
 from regrow.cli.output import console, print_json, print_table, progress_bars
 from regrow.engine.config import DataChoice, parse_overrides, read_environment
 from regrow.engine.errors import UserError
@@ -17,9 +17,9 @@ from regrow.engine.spec import ModelSpec
 from regrow.models import get_spec, list_models
 
 BACKFILL_EXAMPLES = (
-    "Examples: [bold]regrow backfill air-quality --source air-quality=2004.csv "
-    "--source air-quality=2005.csv[/]   [bold]regrow backfill air-quality "
-    "--source air-quality=2004.csv --preset quick --json[/]"
+    "Examples: [bold]regrow backfill air-quality[/]   [bold]regrow backfill air-quality "
+    "--source air-quality=2004.csv --source air-quality=2005.csv[/]   [bold]regrow backfill "
+    "air-quality --data-version air-quality=13277ae5 --preset quick --json[/]"
 )
 
 
@@ -38,6 +38,14 @@ def backfill(
             help="A data version's file; repeat in the order to train in.",
         ),
     ] = None,
+    versions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data-version",
+            metavar="NAME=DIGEST",
+            help="A version that regrow refresh recorded; repeat in the order to train in.",
+        ),
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="A named set of settings.")] = None,
     overrides: Annotated[
         list[str] | None,
@@ -48,6 +56,7 @@ def backfill(
 ) -> None:
     """Runs a model on one data version after another, in the order given.
 
+    Without files or versions, on all that regrow refresh has recorded of its sources, oldest first.
     Each version is trained, published and judged as regrow run would on that day; a bad one does
     not stop those after it. Where a model reads several sources, the n-th files of all make the
     n-th version, and a source that is given once stays the same.
@@ -55,16 +64,23 @@ def backfill(
     prepare_terminal(verbose=verbose)
     from regrow.engine.retrain import BackfillRequest, list_backfill, pair_versions
 
-    spec = get_spec(model)
+    spec, settings = get_spec(model), read_environment()
+    if sources and versions:
+        raise UserError(
+            "a backfill goes through files or through recorded versions, not both",
+            where="--source, --data-version",
+        )
+    recorded = parse_pairs(versions or [], "--data-version", DATA_VERSION)
     request = BackfillRequest(
         model=spec.name,
-        versions=pair_versions(parse_source_list(sources or [])),
+        files=pair_versions(parse_source_list(sources or []), "--source"),
+        versions=pair_versions(recorded, "--data-version"),
         preset=preset,
         overrides=parse_overrides(overrides or []),
     )
-    list_backfill(spec, request)  # what is wrong is said before a server is started
+    list_backfill(spec, request, settings)  # what is wrong is said before a server is started
     with progress_bars():
-        state = import_flows("backfill", read_environment()).backfill(request, return_state=True)
+        state = import_flows("backfill", settings).backfill(request, return_state=True)
     print_jobs(state, as_json=as_json)
 
 

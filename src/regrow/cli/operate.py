@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     keep: Annotated[
-        int, typer.Option(min=0, help="Newest versions of each registered model that stay.")
+        int, typer.Option(min=0, help="Newest versions of each model and source that stay.")
     ] = 3,
     as_json: Json = False,
 ) -> None:

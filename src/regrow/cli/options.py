@@ -20,6 +20,7 @@ Scope = Annotated[
     str, typer.Option(help="Which of the model's champions, such as qa02; see regrow status.")
 ]
 
+DATA_VERSION = "air-quality=13277ae5"
 DataVersions = Annotated[
     list[str] | None,
     typer.Option(
@@ -49,7 +50,7 @@ def build_request(
         overrides=parse_overrides(overrides or []),
         data=data,
         sources=local,
-        versions=dict(parse_pairs(versions or [], "--data-version", "air-quality=13277ae5")),
+        versions=dict(parse_pairs(versions or [], "--data-version", DATA_VERSION)),
     )
 
 

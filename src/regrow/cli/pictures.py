@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from regrow.cli.output import console, errors, print_json, print_table
 from regrow.engine.config import make_request, merge, parse_overrides
 from regrow.engine.errors import UserError
 from regrow.engine.spec import ModelConfig
+from regrow.engine.store import remove_empty_parents
 from regrow.models import get_spec
 
 if TYPE_CHECKING:
@@ -151,7 +153,17 @@ def report_picture(facts: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def checkpoint_of(settings: Settings, command: str, *parts: Any) -> Path:
-    """Where a command keeps its state, so that the same command goes on after an interruption."""
+    """Where a command keeps its state, so that the same command goes on after an interruption.
+
+    In a folder of its own, as a stage's is: what nobody goes on with is removed by `regrow gc`.
+    """
     from regrow.vision.checkpoints import identify
 
-    return settings.home / "scratch" / command / f"{identify(parts)[:24]}.npz"
+    return settings.home / "scratch" / command / "picture" / identify(parts)[:24] / "state.npz"
+
+
+def end_picture(checkpoint: Path, target: Path) -> None:
+    """Removes what a finished picture needs no more: its state and its preview."""
+    shutil.rmtree(checkpoint.parent, ignore_errors=True)
+    remove_empty_parents(checkpoint.parent, checkpoint.parents[3])
+    beside(target, "preview").unlink(missing_ok=True)

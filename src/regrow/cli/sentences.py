@@ -96,10 +96,10 @@ def _find_entry(settings: Settings, registry: Registry, version: int, stage: str
     Raises:
         UserError: it is no longer in the store of this machine.
     """
-    from regrow.engine.store import Store
+    from regrow.engine.shared import open_store
 
     fingerprint = registry.find(version).tags[f"regrow.fingerprint.{stage}"]
-    entry = Store(settings.home).find(MODEL, stage, fingerprint)
+    entry = open_store(settings).find(MODEL, stage, fingerprint)
     if entry is None:
         raise UserError(
             "the corpus of this version is not in the store",

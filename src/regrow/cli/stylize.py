@@ -24,6 +24,7 @@ from regrow.cli.pictures import (
     beside,
     build_config,
     checkpoint_of,
+    end_picture,
     need_output,
     read_photo,
     report_picture,
@@ -171,8 +172,7 @@ def _paint(
         if sheet:
             before = to_bytes(resize(photo, result.pixels.shape[:2]))
             save_picture(previews.draw_sheet(before, result.pixels), beside(target, "sheet"))
-    checkpoint.unlink(missing_ok=True)
-    beside(target, "preview").unlink(missing_ok=True)
+    end_picture(checkpoint, target)
     return {
         "picture": str(target),
         "sheet": str(beside(target, "sheet")) if sheet else None,
@@ -180,5 +180,6 @@ def _paint(
         "height": result.pixels.shape[0],
         **measure(loss, result.pixels, photo, styles, masks),
         "steps": len(result.curves["loss"]),
+        "resumed_at_step": result.resumed_from or None,
         "seconds": round(result.seconds, 2),
     }

@@ -29,6 +29,7 @@ class Settings:
         tracking_uri: MLflow's tracking server or database.
         backend: the library that does Keras's work.
         project: the directory that holds flows/, tasks/ and data/.
+        shared_store: where results are that other machines can fetch; None for nowhere.
     """
 
     home: Path
@@ -36,6 +37,7 @@ class Settings:
     tracking_uri: str
     backend: str
     project: Path
+    shared_store: str | None = None
 
     @property
     def data_dir(self) -> Path:
@@ -44,7 +46,7 @@ class Settings:
 
 
 def read_environment(environment: Mapping[str, str] | None = None) -> Settings:
-    """Reads REGROW_HOME, REGROW_MIRROR, MLFLOW_TRACKING_URI and KERAS_BACKEND."""
+    """Reads REGROW_HOME, REGROW_MIRROR, REGROW_SHARED_STORE, MLFLOW_TRACKING_URI, KERAS_BACKEND."""
     values = os.environ if environment is None else environment
     home = Path(values.get("REGROW_HOME") or ".regrow").expanduser().resolve()
     mirror = values.get("REGROW_MIRROR") or None
@@ -56,6 +58,7 @@ def read_environment(environment: Mapping[str, str] | None = None) -> Settings:
         tracking_uri=values.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
         backend=values.get("KERAS_BACKEND") or "tensorflow",
         project=find_project(),
+        shared_store=values.get("REGROW_SHARED_STORE") or None,
     )
 
 
@@ -68,6 +71,13 @@ def find_project() -> Path:
 def registered_name(model: str, scope: str = "", *, sample: bool) -> str:
     """The model's name in the registry; each scope, and what the sample trained, has its own."""
     return ".".join(part for part in (model, scope, "sample" if sample else "") if part)
+
+
+def parse_registered(name: str) -> tuple[str, str, bool]:
+    """The model, the scope and whether it is the sample's, behind a name in the registry."""
+    model, *parts = name.split(".")
+    sample = parts[-1:] == ["sample"]
+    return model, ".".join(parts[:-1] if sample else parts), sample
 
 
 def decisions_path(home: Path, registered: str) -> Path:

@@ -72,6 +72,10 @@ class SourceError(UserError):
         self.transient = transient
 
 
+class Unreachable(UserError):
+    """A service that is needed does not answer, or refuses; worth another try."""
+
+
 class TrainingDiverged(UserError):
     """The loss became NaN or infinite."""
 
@@ -89,5 +93,5 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, SourceError):
         return error.transient
     if isinstance(error, UserError):
-        return False
+        return isinstance(error, Unreachable)
     return isinstance(error, (LockTimeout, ProcessDied, ConnectionError, TimeoutError))

@@ -1,8 +1,9 @@
 """Cleaning up: what nothing in use needs is found, then removed whole, beside running pipelines.
 
 Kept are the results behind each registered model's champion, challenger and newest versions, those
-of each model's last run, the newest result of each stage, and all that these were made from. The
-registry itself is not touched, so every version can still be rolled back to.
+of each model's last run, the newest result of each stage, all that these were made from, and the
+newest recorded versions of each source. The registry itself is not touched, so every version can
+still be rolled back to.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from regrow.engine.places import known_digests
 from regrow.engine.runs import is_busy, last_run, list_runs
 from regrow.engine.source_list import load_sources
 from regrow.engine.store import REMOVED, TEMPORARY, Manifest, Store, remove_empty_parents
-from regrow.engine.versions import current_sources
+from regrow.engine.versions import at_version, current_sources, read_versions
 
 DEFAULT_KEEP = 3
 # A training that was cut short can be gone on with for so long.
@@ -61,7 +62,7 @@ def collect_garbage(settings: Settings, *, keep: int, dry_run: bool) -> dict[str
     """Finds what nothing in use needs and, unless it is a dry run, removes it.
 
     Args:
-        keep: how many of the newest versions of each registered model are in use.
+        keep: how many of the newest versions of each registered model and source are in use.
         dry_run: whether to look only.
 
     Returns:
@@ -120,7 +121,7 @@ def survey(settings: Settings, *, keep: int) -> Survey:
             found.garbage.append(Garbage("result", path, _size(path), model, why))
     kept_manifests = [manifests[path] for path in kept]
     found.garbage += _find_scratch(home, manifests)
-    found.garbage += _find_downloads(settings, kept_manifests)
+    found.garbage += _find_downloads(settings, kept_manifests, keep)
     found.garbage += _find_reports(home, kept_manifests, reports)
     found.garbage += _find_failures(home)
     found.garbage = [item for item in found.garbage if item.model not in found.busy]
@@ -211,18 +212,21 @@ def _find_scratch(home: Path, manifests: dict[Path, Manifest]) -> Iterator[Garba
         yield Garbage("scratch", path, _size(path), path.parts[-3], why)
 
 
-def _find_downloads(settings: Settings, kept: list[Manifest]) -> Iterator[Garbage]:
+def _find_downloads(settings: Settings, kept: list[Manifest], keep: int) -> Iterator[Garbage]:
     downloads = settings.home / "downloads"
     declared = load_sources(settings.data_dir / "sources.toml")
-    current = current_sources(settings.data_dir, settings.home)
-    sources = [*declared.values(), *current.values()]
+    sources = [*declared.values(), *current_sources(settings.data_dir, settings.home).values()]
+    for source in declared.values():  # upstream has the newest only
+        recorded = read_versions(settings.home, source.name) if source.refresh else []
+        newest = recorded[max(0, len(recorded) - keep) :]
+        sources += [at_version(source, version) for version in newest]
     needed = {digest for source in sources for digest in known_digests(source)}
     for manifest in kept:
         for source in manifest.facts.get("sources", ()) if manifest.stage == "download" else ():
             needed |= {source["sha256"], source.get("archive", source)["sha256"]}
     for path in sorted(downloads.glob("??/*")):
         if path.name not in needed:
-            why = "no declared source and no kept result comes from it"
+            why = "neither a version of a source that is kept nor a result comes from it"
             yield Garbage("download", path, path.stat().st_size, "", why)
     for path in sorted(downloads.glob(".tmp-*")):
         last = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()

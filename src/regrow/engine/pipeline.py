@@ -18,6 +18,7 @@ from regrow.engine import sources
 from regrow.engine.config import RunRequest, Settings
 from regrow.engine.errors import SourceError, UserError
 from regrow.engine.fingerprint import PACKAGE_DIR, Components, collect, digest_json
+from regrow.engine.shared import open_store
 from regrow.engine.source_list import Source
 from regrow.engine.spec import ModelSpec, Progress, StageContext, load
 from regrow.engine.store import Entry, Store
@@ -81,10 +82,10 @@ class Pipeline:
     request: RunRequest
     settings: Settings
 
-    @property
+    @cached_property
     def store(self) -> Store:
         """The store that holds the stages' results."""
-        return Store(self.settings.home)
+        return open_store(self.settings)
 
     def run_stage(
         self, stage: Stage, inputs: Mapping[Stage, StageRef], progress: Progress

@@ -79,9 +79,14 @@ def known_digests(source: Source) -> list[str]:
     return [expected.sha256 for expected in _wanted(source)]
 
 
+def is_cached(source: Source, downloads: Path) -> bool:
+    """Whether the cache has the source's file; what is in it is not looked at."""
+    return any(cache_path(downloads, expected).exists() for expected in _wanted(source))
+
+
 def is_at_hand(source: Source, downloads: Path, mirror: str | None) -> bool:
     """Whether the cache or a folder has the source's file; what is in it is not looked at."""
-    return any(cache_path(downloads, expected).exists() for expected in _wanted(source)) or any(
+    return is_cached(source, downloads) or any(
         place.folder is not None and Path(place.address).is_file()
         for place in list_places(source, mirror)
     )

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from regrow.engine.config import DataChoice, make_request
+from regrow.engine.config import DataChoice, Settings, make_request
 from regrow.engine.errors import UserError
 from regrow.engine.jobs import Job
+from regrow.engine.places import is_cached
+from regrow.engine.source_list import load_sources
 from regrow.engine.spec import ModelSpec
 from regrow.engine.sweep import set_options
+from regrow.engine.versions import at_version, current_sources, read_versions, version_of
+
+SHOWN = 12
+One = TypeVar("One")
 
 
 class BackfillRequest(BaseModel):
@@ -20,7 +26,9 @@ class BackfillRequest(BaseModel):
 
     Attributes:
         model: the model's name.
-        versions: the data versions in order: for each, a local file by source name.
+        files: data versions in order: for each, a local file by source name.
+        versions: the same of versions that `regrow refresh` has recorded: for each, a digest by
+            source name. With neither, all that are recorded and still here.
         preset: the preset of all runs; None for the first.
         overrides: settings of all runs.
     """
@@ -28,9 +36,16 @@ class BackfillRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str
-    versions: list[dict[str, Path]] = Field(min_length=1)
+    files: list[dict[str, Path]] = Field(default_factory=list)
+    versions: list[dict[str, str]] = Field(default_factory=list)
     preset: str | None = None
     overrides: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if self.files and self.versions:
+            raise ValueError("a backfill goes through files or through recorded versions, not both")
+        return self
 
 
 def list_retraining(
@@ -51,16 +66,16 @@ def list_retraining(
     return [Job(name=spec.name, model=spec.name, options=options) for spec in specs]
 
 
-def list_backfill(spec: ModelSpec, request: BackfillRequest) -> list[Job]:
+def list_backfill(spec: ModelSpec, request: BackfillRequest, settings: Settings) -> list[Job]:
     """One run for each data version, in order.
 
     Raises:
-        UserError: an unknown source, preset or setting, or a file that is not there.
+        UserError: an unknown source, version, preset or setting, or a file that is not there.
     """
     options = ["--preset", request.preset] if request.preset else []
     options += set_options(request.overrides)
     jobs = []
-    for number, files in enumerate(request.versions, 1):
+    for number, files in enumerate(request.files, 1):
         made = make_request(spec, preset=request.preset, overrides=request.overrides, sources=files)
         for name, path in made.sources.items():
             if not path.is_file():
@@ -73,36 +88,73 @@ def list_backfill(spec: ModelSpec, request: BackfillRequest) -> list[Job]:
         sources = [f"--source={name}={path}" for name, path in made.sources.items()]
         shown = " ".join(path.name for path in made.sources.values())
         jobs.append(Job(name=f"{number}: {shown}", model=spec.name, options=[*options, *sources]))
+    if request.files:
+        return jobs
+    versions = request.versions or list_recorded(spec, settings)
+    for number, chosen in enumerate(versions, 1):
+        make_request(spec, preset=request.preset, overrides=request.overrides, versions=chosen)
+        found = current_sources(settings.data_dir, settings.home, chosen)
+        whole = {name: version_of(found[name]) for name in chosen}
+        sources = [f"--data-version={name}={version}" for name, version in whole.items()]
+        shown = " ".join(version[:SHOWN] for version in whole.values())
+        jobs.append(Job(name=f"{number}: {shown}", model=spec.name, options=[*options, *sources]))
     return jobs
 
 
-def pair_versions(sources: Sequence[tuple[str, Path]]) -> list[dict[str, Path]]:
-    """Data versions from files in the order given: the n-th of each source make the n-th version.
+def list_recorded(spec: ModelSpec, settings: Settings) -> list[dict[str, str]]:
+    """The versions that a model's data have had: what is declared, then what was found since.
+
+    Left out is what `regrow gc` has removed: upstream has no more than the newest.
+
+    Raises:
+        UserError: none of its sources is looked at.
+    """
+    declared = load_sources(settings.data_dir / "sources.toml")
+    sources = [declared[name] for name in spec.sources if declared[name].refresh]
+    if not sources:
+        raise UserError(
+            f"nothing is recorded of the data of {spec.name}",
+            where="--source",
+            received="nothing",
+            expected="files of its sources, as none of them is looked at for new versions",
+            remedies=["refresh = true in data/sources.toml makes it one that is"],
+        )
+    now = {source.name: version_of(source) for source in sources}
+    states = [dict(now)]
+    recorded = [v for source in sources for v in read_versions(settings.home, source.name)]
+    for version in sorted(recorded, key=lambda version: version.at):
+        now[version.source] = version.version
+        source = at_version(declared[version.source], version)
+        if is_cached(source, settings.home / "downloads") and now != states[-1]:
+            states.append(dict(now))
+    return states
+
+
+def pair_versions(pairs: Sequence[tuple[str, One]], option: str) -> list[dict[str, One]]:
+    """Data versions in the order given: the n-th of each source make the n-th version.
 
     A source that is given once is the same in all versions.
 
+    Args:
+        pairs: a source's name, and one of its files or versions.
+        option: where they were given.
+
     Raises:
-        UserError: one source has more files than another.
+        UserError: one source has more than another.
     """
-    files: dict[str, list[Path]] = {}
-    for name, path in sources:
-        files.setdefault(name, []).append(path)
-    count = max((len(paths) for paths in files.values()), default=0)
-    uneven = {name: len(paths) for name, paths in files.items() if len(paths) not in (1, count)}
-    if uneven or not count:
+    by_source: dict[str, list[One]] = {}
+    for name, one in pairs:
+        by_source.setdefault(name, []).append(one)
+    count = max((len(several) for several in by_source.values()), default=0)
+    uneven = {name for name, several in by_source.items() if len(several) not in (1, count)}
+    if uneven:
         raise UserError(
-            "a backfill needs the same number of files of each source, at least one",
-            where="--source",
-            received=_count(files) or "no --source",
-            expected=f"{count} of each, or one that stays the same"
-            if count
-            else "for example --source air-quality=2004.csv --source air-quality=2005.csv",
+            "a backfill needs the same number of versions of each source",
+            where=option,
+            received=", ".join(f"{len(several)} of {name}" for name, several in by_source.items()),
+            expected=f"{count} of each, or one that stays the same",
         )
     return [
-        {name: paths[number if len(paths) > 1 else 0] for name, paths in files.items()}
+        {name: several[number if len(several) > 1 else 0] for name, several in by_source.items()}
         for number in range(count)
     ]
-
-
-def _count(files: Mapping[str, Sequence[Path]]) -> str:
-    return ", ".join(f"{len(paths)} of {name}" for name, paths in files.items())

@@ -3,6 +3,8 @@
 An entry is a directory `store/<model>/<stage>/<fingerprint>/` with its files and a manifest. It is
 built in a temporary directory beside it, the manifest is written last, and a rename makes it
 visible: a kill leaves the old state or the new one. Files are checked by digest at every use.
+Where there is a shared store (`shared.py`), what is not here is looked for there, and what is made
+here is left there.
 """
 
 from __future__ import annotations
@@ -15,13 +17,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from regrow.engine.errors import LockTimeout
 from regrow.engine.fingerprint import Components, digest_file, digest_json
 from regrow.engine.locks import exclusive
+
+if TYPE_CHECKING:
+    from regrow.engine.shared import SharedStore
 
 log = logging.getLogger(__name__)
 
@@ -80,13 +85,43 @@ class Entry:
 
 
 class Store:
-    """The entries below one home directory."""
+    """The entries below one home directory.
 
-    def __init__(self, home: Path) -> None:
+    Args:
+        home: the directory.
+        shared: where entries of other machines are, and this one's are left.
+    """
+
+    def __init__(self, home: Path, shared: SharedStore | None = None) -> None:
         self.home = home
+        self.shared = shared
 
     def find(self, model: str, stage: str, fingerprint: str) -> Entry | None:
-        """The entry with this fingerprint if it is there and whole, else None."""
+        """The entry with this fingerprint if it is there and whole, else None.
+
+        Raises:
+            Unreachable: it is not here, and the shared store does not answer.
+        """
+        entry = self._find_here(model, stage, fingerprint)
+        if entry is not None or self.shared is None:
+            return entry
+        with exclusive(self._lock(model, stage, fingerprint)):
+            return self._find_anywhere(model, stage, fingerprint)
+
+    def _find_anywhere(self, model: str, stage: str, fingerprint: str) -> Entry | None:
+        """As `find`, for who holds the entry's lock."""
+        entry = self._find_here(model, stage, fingerprint)
+        if entry is not None or self.shared is None:
+            return entry
+        path = self._path(model, stage, fingerprint)
+        fetched = path.with_name(f"{TEMPORARY}{fingerprint}")
+        if not self.shared.fetch(model, stage, fingerprint, fetched):
+            return None
+        shutil.rmtree(path, ignore_errors=True)
+        fetched.rename(path)
+        return self._find_here(model, stage, fingerprint)
+
+    def _find_here(self, model: str, stage: str, fingerprint: str) -> Entry | None:
         path = self._path(model, stage, fingerprint)
         try:
             manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
@@ -96,7 +131,7 @@ class Store:
             log.warning("%s is damaged (%s) and will be built again", path, type(error).__name__)
             return None
         entry = Entry(path, manifest)
-        if damaged := _damaged_files(entry):
+        if damaged := find_damage(entry):
             log.warning("%s is damaged (%s) and will be built again", path, ", ".join(damaged))
             return None
         return entry
@@ -116,30 +151,46 @@ class Store:
 
         Returns:
             The entry, and whether it was there already.
+
+        Raises:
+            Unreachable: the shared store does not answer; what was made is kept here.
         """
+        with exclusive(self._lock(model, stage, fingerprint)):
+            entry = self._find_anywhere(model, stage, fingerprint)
+            found = entry is not None
+            if entry is None:
+                entry = self._make(model, stage, fingerprint, components, make)
+            if self.shared is not None:
+                self.shared.push(entry)
+            return entry, found
+
+    def _make(
+        self,
+        model: str,
+        stage: str,
+        fingerprint: str,
+        components: Components,
+        make: Callable[[Path, Path], dict[str, Any]],
+    ) -> Entry:
         path = self._path(model, stage, fingerprint)
-        lock = self.home / "locks" / f"{model}-{stage}-{fingerprint}.lock"
-        with exclusive(lock):
-            if entry := self.find(model, stage, fingerprint):
-                return entry, True
-            shutil.rmtree(path, ignore_errors=True)
-            scratch = self.home / "scratch" / model / stage / fingerprint
-            scratch.mkdir(parents=True, exist_ok=True)
-            out = path.with_name(f"{TEMPORARY}{fingerprint}")
+        shutil.rmtree(path, ignore_errors=True)
+        scratch = self.home / "scratch" / model / stage / fingerprint
+        scratch.mkdir(parents=True, exist_ok=True)
+        out = path.with_name(f"{TEMPORARY}{fingerprint}")
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        started = datetime.now(UTC)
+        try:
+            facts = make(out, scratch)
+            manifest = _describe(out, model, stage, fingerprint, components, facts, started)
+            _write_durably(out / MANIFEST, manifest.model_dump_json(indent=1))
+            out.rename(path)
+        except BaseException:
             shutil.rmtree(out, ignore_errors=True)
-            out.mkdir(parents=True)
-            started = datetime.now(UTC)
-            try:
-                facts = make(out, scratch)
-                manifest = _describe(out, model, stage, fingerprint, components, facts, started)
-                _write_durably(out / MANIFEST, manifest.model_dump_json(indent=1))
-                out.rename(path)
-            except BaseException:
-                shutil.rmtree(out, ignore_errors=True)
-                raise
-            shutil.rmtree(scratch, ignore_errors=True)
-            remove_empty_parents(scratch, self.home)
-            return Entry(path, manifest), False
+            raise
+        shutil.rmtree(scratch, ignore_errors=True)
+        remove_empty_parents(scratch, self.home)
+        return Entry(path, manifest)
 
     def sweep(self, model: str) -> None:
         """Removes what killed runs of this model left: half-built entries and free locks."""
@@ -147,7 +198,7 @@ class Store:
 
         for leftover in self.home.glob(f"store/{model}/*/{TEMPORARY}*"):
             stage, fingerprint = leftover.parent.name, leftover.name.removeprefix(TEMPORARY)
-            lock = self.home / "locks" / f"{model}-{stage}-{fingerprint}.lock"
+            lock = self._lock(model, stage, fingerprint)
             try:
                 with filelock.FileLock(lock, timeout=0):
                     shutil.rmtree(leftover, ignore_errors=True)
@@ -187,9 +238,7 @@ class Store:
         """
         model, stage, fingerprint = folder.parts[-3:]
         try:
-            with exclusive(
-                self.home / "locks" / f"{model}-{stage}-{fingerprint}.lock", timeout_s=0
-            ):
+            with exclusive(self._lock(model, stage, fingerprint), timeout_s=0):
                 if unless() or not folder.exists():
                     return False
                 removed = folder.with_name(f"{REMOVED}{fingerprint}")
@@ -203,6 +252,9 @@ class Store:
 
     def _path(self, model: str, stage: str, fingerprint: str) -> Path:
         return self.home / "store" / model / stage / fingerprint
+
+    def _lock(self, model: str, stage: str, fingerprint: str) -> Path:
+        return self.home / "locks" / f"{model}-{stage}-{fingerprint}.lock"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -266,7 +318,8 @@ def _describe(
     )
 
 
-def _damaged_files(entry: Entry) -> list[str]:
+def find_damage(entry: Entry) -> list[str]:
+    """What is wrong with an entry's files, by their digests."""
     damaged = []
     for name, info in entry.manifest.files.items():
         path = entry.path / name
