@@ -79,6 +79,7 @@ bench: $(STAMP) ## Measure speed and quality; see benchmarks/RESULTS.md
 	@KERAS_BACKEND=jax $(BIN)/python benchmarks/training_speed.py
 	@$(BIN)/python benchmarks/model_quality.py air-quality air-quality:book \
 	  image-similarity digit-localisation stacked-autoencoder sentence-vectors:best:seeds=3
+	@$(BIN)/python benchmarks/reuters_text_speed.py
 	@$(BIN)/python benchmarks/sentence_vectors_speed.py
 	@$(BIN)/python benchmarks/question_answering_speed.py
 	@$(BIN)/python benchmarks/pictures_speed.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -35,6 +36,7 @@ FOREIGN = (
 )
 # A busy machine may take ten times as long; who waits longer than this waits in vain.
 PATIENCE_S = 900.0
+S3_ACCESS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "no secret"}
 # Nobody waits in a test as long as a server in use may.
 IMPATIENT = {
     "PREFECT_WORKER_QUERY_SECONDS": "1",
@@ -233,6 +235,25 @@ def client_environment(folder: Path, url: str) -> dict[str, str]:
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "NO_PROXY": "127.0.0.1",
     }
+
+
+@contextmanager
+def run_s3() -> Iterator[str]:
+    """An S3 server on this machine while the block lasts; with `S3_ACCESS` it lets everybody in.
+
+    Yields the address of a bucket for REGROW_SHARED_STORE, with a place for a folder's name.
+    """
+    from moto.server import ThreadedMotoServer
+
+    port = free_port()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    try:
+        httpx.put(f"http://127.0.0.1:{port}/results").raise_for_status()
+        yield f"s3://results/{{}}?endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
+    finally:
+        server.stop()
 
 
 @contextmanager

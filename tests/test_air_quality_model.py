@@ -162,8 +162,9 @@ def test_unknown_inputs_are_refused() -> None:
 def test_the_figures_on_the_real_file(mirror: Path, tmp_path: Path) -> None:
     run_clean(mirror / "air-quality" / "AirQualityUCI.csv", tmp_path / "clean")
     table = tmp_path / "clean" / "table.parquet"
-    run_train(table, tmp_path / "out", "best")
-    metrics = run_evaluate(table, tmp_path / "out", "best")["metrics"]
+    # One seed of the three; benchmarks/RESULTS.md has the spread.
+    run_train(table, tmp_path / "out", "best", seeds=1)
+    metrics = run_evaluate(table, tmp_path / "out", "best", seeds=1)["metrics"]
     assert metrics["rmse_all-sensors"] <= 0.035
     assert metrics["rmse_without-s2"] < 2.0
 

@@ -49,7 +49,7 @@ class Ui:
         def ready() -> bool:
             assert self.process.poll() is None, self.log.read_text()
             text = self.log.read_text()
-            return "Ctrl-C ends all" in text and "polling for runs" in text
+            return "Ctrl-C ends all" in text and "started!" in text
 
         wait_for("make ui", ready)
 

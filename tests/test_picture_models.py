@@ -38,9 +38,6 @@ def test_the_six_stages_and_predictions(model: str, regrow: Regrow, tmp_path: Pa
     for text in (summary["tables"][0]["title"], "Optical Recognition of Handwritten Digits"):
         assert text in page
 
-    again = json.loads(regrow("run", model, "--preset", "quick", "--no-prefect", "--json").stdout)
-    assert all(stage["cached"] for stage in again["stages"])
-
     pictures = [draw(tmp_path / f"{n}.png", left) for n, left in enumerate((20, 70))]
     predicted = regrow("predict", model, *pictures, "--json")
     assert predicted.returncode == 0, predicted.stderr

@@ -235,25 +235,24 @@ def test_a_truncated_file_gives_its_whole_documents_first(tmp_path: Path) -> Non
 
 
 COST_SCRIPT = """
-import sys, time
+import sys
 from pathlib import Path
 from regrow.models.sentence_vectors.reader import Reading, read_documents
-facts, start = Reading(), time.process_time()
+facts = Reading()
 for path in sorted(Path(sys.argv[1]).glob("*.sgm")):
     for document in read_documents(path, facts):
         pass
-seconds = time.process_time() - start
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-print(facts.documents, seconds, int(status["VmHWM"].split()[0]) // 1024)
+print(facts.documents, int(status["VmHWM"].split()[0]) // 1024)
 """
 
 
-def measure(folder: Path) -> tuple[int, float, int]:
-    """Documents read in a process of its own, its CPU seconds, and the most memory in MiB."""
+def measure(folder: Path) -> tuple[int, int]:
+    """Documents read in a process of its own, and the most memory that it took in MiB."""
     command = [sys.executable, "-c", COST_SCRIPT, str(folder)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
-    documents, seconds, peak = result.stdout.split()
-    return int(documents), float(seconds), int(peak)
+    documents, peak = result.stdout.split()
+    return int(documents), int(peak)
 
 
 @pytest.fixture
@@ -266,10 +265,9 @@ def reuters(mirror: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.real_data
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_all_real_files_in_two_seconds_and_little_memory(reuters: Path) -> None:
-    documents, seconds, peak_mib = measure(reuters)
+def test_all_real_files_need_little_memory(reuters: Path) -> None:
+    documents, peak_mib = measure(reuters)
     assert documents == 21_578
-    assert seconds < 2
     assert peak_mib < 300
 
 

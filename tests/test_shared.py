@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from regrow.engine.config import read_environment
@@ -16,35 +14,24 @@ from regrow.engine.errors import Unreachable, UserError, is_transient
 from regrow.engine.fingerprint import Components
 from regrow.engine.shared import SharedStore, open_store
 from regrow.engine.store import MANIFEST, Entry, Store
-from tests.servers import free_port
+from tests.servers import S3_ACCESS, free_port, run_s3
 from tests.test_store import make_one
 
 COMPONENTS: Components = {"code": {}, "config": {}, "inputs": {}, "libraries": {}}
-BUCKET = "results"
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """An S3 server on this machine, with a bucket; its address for pyarrow."""
-    from moto.server import ThreadedMotoServer
-
-    port = free_port()
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server.start()
-    try:
-        httpx.put(f"http://127.0.0.1:{port}/{BUCKET}").raise_for_status()
-        yield f"s3://{BUCKET}/{{}}?endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
-    finally:
-        server.stop()
+    with run_s3() as address:
+        yield address
 
 
 @pytest.fixture(params=["folder", "s3"])
 def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "folder":
         return f"file://{tmp_path / 'shared'}"
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "no secret")
+    for name, value in S3_ACCESS.items():
+        monkeypatch.setenv(name, value)
     address: str = request.getfixturevalue("s3")
     return address.format(tmp_path.name)
 
@@ -120,9 +107,9 @@ def test_an_entry_without_its_manifest_is_none(tmp_path: Path, url: str) -> None
 def test_a_storage_that_is_away_is_worth_another_try_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "no secret")
-    away = f"s3://{BUCKET}/x?endpoint_override=127.0.0.1:{free_port()}&scheme=http&region=us-east-1"
+    for name, value in S3_ACCESS.items():
+        monkeypatch.setenv(name, value)
+    away = f"s3://bucket/x?endpoint_override=127.0.0.1:{free_port()}&scheme=http&region=us-east-1"
     build(Store(tmp_path / "here"))
     with pytest.raises(Unreachable, match="does not answer") as caught:
         build(machine(tmp_path, "here", away), never)

@@ -205,24 +205,23 @@ def test_the_real_punkt_model_is_that_of_nltk(
 
 @pytest.mark.real_data
 @pytest.mark.slow
-def test_all_words_of_the_real_corpus_are_those_of_nltk_at_four_times_the_speed(
+def test_the_words_of_the_real_corpus_are_those_of_nltk(
     mirror: Path,
     reuters: Path,  # noqa: F811
 ) -> None:
     parameters = load_punkt(mirror / "nltk" / "tokenizers" / "punkt_tab" / "english")
     reference, tokeniser = Reference(parameters), Tokeniser(SentenceSplitter(parameters))
     paths = sorted(reuters.glob("*.sgm"))
-    documents = [item for path in paths for item in read_documents(path, Reading())]
+    # Every fourth document: NLTK takes its time; benchmarks/reuters_text_speed.py reads all.
+    documents = [item for path in paths for item in read_documents(path, Reading())][::4]
     texts = [" ".join(text.split()) for item in documents for text in (item.title, item.body)]
     texts += [item.body for item in documents[::10]]  # with their line ends
-    start = time.process_time()
-    fast = [[tokeniser.words(part) for part in tokeniser.splitter.split(text)] for text in texts]
-    middle = time.process_time()
-    slow = [[reference.words(part) for part in reference.punkt.tokenize(text)] for text in texts]
-    end = time.process_time()
-    assert fast == slow
-    assert sum(len(words) for text in fast for words in text) > 3_000_000
-    assert (end - middle) / (middle - start) >= 4, (middle - start, end - middle)
+    words = 0
+    for text in texts:
+        ours = [tokeniser.words(part) for part in tokeniser.splitter.split(text)]
+        assert ours == [reference.words(part) for part in reference.punkt.tokenize(text)]
+        words += sum(map(len, ours))
+    assert words > 700_000
 
 
 @pytest.mark.real_data

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from regrow.models.air_quality.spec import ALL_SENSORS
-from tests.servers import ENDED, Server, run_server, stop, wait_for
+from tests.servers import ENDED, S3_ACCESS, Server, run_s3, run_server, stop, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 MODEL = "air-quality"
@@ -163,7 +163,7 @@ def test_a_stage_on_a_second_machine_outlives_a_killed_process_and_a_power_cut(
     assert server.read_run(next_id)["state_type"] == "COMPLETED"
 
 
-def run_here(server: Server, home: Path, on: str) -> subprocess.CompletedProcess[str]:
+def run_here(server: Server, home: Path, on: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = (
         "-m",
         "regrow.cli",
@@ -177,7 +177,7 @@ def run_here(server: Server, home: Path, on: str) -> subprocess.CompletedProcess
     )
     return subprocess.run(
         [sys.executable, *command, "--on", on],
-        env={**server.env, "REGROW_HOME": str(home)},
+        env={**server.env, "REGROW_HOME": str(home), **env},
         capture_output=True,
         text=True,
         timeout=900,
@@ -200,6 +200,22 @@ def test_a_stage_that_no_worker_takes_is_done_by_the_next_that_is_named(
         if task["run_count"] == 2 and task["state_type"] == "COMPLETED"
     ]
     assert train["flow_run_id"]
+
+
+def test_two_machines_without_a_disk_in_common_share_results_by_object_storage(
+    server: Server, tmp_path: Path
+) -> None:
+    with run_s3() as address:
+        env = {**S3_ACCESS, "REGROW_SHARED_STORE": address.format("regrow")}
+        there = {**env, "REGROW_HOME": str(tmp_path / "there")}
+        with server.worker("gpu", cwd=tmp_path, **there):
+            done = run_here(server, tmp_path / "here", "train=gpu", **env)
+        assert done.returncode == 0, done.stderr
+    trained = [list(tmp_path.glob(f"{home}/store/*/train/*")) for home in ("there", "here")]
+    assert [path.name for path in trained[0]] == [path.name for path in trained[1]]
+    # The worker fetched what the stage reads, and made nothing else.
+    made = {path.parent.name for path in tmp_path.glob("there/store/*/*/*")}
+    assert made == {"clean", "train"}
 
 
 def test_a_pool_that_is_not_there_is_named(server: Server, tmp_path: Path) -> None:

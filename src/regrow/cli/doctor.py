@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from regrow.engine.config import Settings
+from regrow.engine.errors import UserError
 from regrow.engine.fingerprint import library_version
 from regrow.engine.secrets import hide_secrets
 
@@ -51,6 +52,7 @@ def examine(settings: Settings) -> list[Check]:
         _backends(settings),
         _disk(settings.home),
         *reached,
+        _shared_store(settings),
     ]
 
 
@@ -84,6 +86,19 @@ def _disk(home: Path) -> Check:
     if not os.access(place, os.W_OK):
         return _check("state (REGROW_HOME)", "bad", f"{home} cannot be written to")
     return _check("state (REGROW_HOME)", level, f"{home}, {free_gib:.0f} GiB free")
+
+
+def _shared_store(settings: Settings) -> Check:
+    name = "shared store (REGROW_SHARED_STORE)"
+    if not settings.shared_store:
+        return _check(name, "ok", "not set")
+    from regrow.engine.shared import SharedStore
+
+    try:
+        SharedStore(settings.shared_store).read("handed-back/probe")
+    except UserError as error:
+        return _check(name, "bad", f"{error.what}: {error.received or error.expected}")
+    return _check(name, "ok", f"{settings.shared_store}: answers")
 
 
 def _reach(name: str, address: str | None) -> Check:
