@@ -87,17 +87,21 @@ bench: $(STAMP) ## Measure speed and quality; see benchmarks/RESULTS.md
 
 PREFECT_PORT ?= 4200
 MLFLOW_PORT ?= 5000
+# The servers have process groups of their own (set -m): Ctrl-C ends the worker, which still can say
+# goodbye to them, and then they are ended.
 ui: $(STAMP) ## Prefect (port 4200), MLflow (port 5000) and a worker, on this machine only, with all deployed
 	@export PATH="$$PWD/$(BIN):$$PATH" PREFECT_API_URL="http://127.0.0.1:$(PREFECT_PORT)/api"; \
 	export REGROW_HOME="$${REGROW_HOME:-$$PWD/.regrow}"; mkdir -p "$$REGROW_HOME"; \
 	[ -z "$$PREFECT_SERVER_API_AUTH_STRING" ] || \
 	  export PREFECT_API_AUTH_STRING="$$PREFECT_SERVER_API_AUTH_STRING"; \
-	trap 'kill 0' INT TERM EXIT; \
+	trap 'kill -- -$$mlflow -$$server 2>/dev/null; wait' EXIT; \
+	set -m; \
 	mlflow server --host 127.0.0.1 --port $(MLFLOW_PORT) --workers 1 \
-	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$$REGROW_HOME/mlflow.db}" & \
-	prefect server start --host 127.0.0.1 --port $(PREFECT_PORT) & \
+	  --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$$REGROW_HOME/mlflow.db}" </dev/null & mlflow=$$!; \
+	prefect server start --host 127.0.0.1 --port $(PREFECT_PORT) </dev/null & server=$$!; \
+	set +m; \
 	until python -c "import urllib.request as r; r.urlopen('$$PREFECT_API_URL/health')" 2>/dev/null; \
-	do kill -0 $$! || exit 1; sleep 1; done; \
+	do kill -0 $$server || exit 1; sleep 1; done; \
 	regrow deploy || exit 1; \
 	echo "Prefect: http://127.0.0.1:$(PREFECT_PORT)   MLflow: http://127.0.0.1:$(MLFLOW_PORT)   (Ctrl-C ends all)"; \
 	echo "to send runs there: export PREFECT_API_URL=$$PREFECT_API_URL"; \

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import pty
 import shutil
 import signal
 import subprocess
+import termios
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.servers import (
-    PATIENCE_S,
-    Server,
-    client_environment,
-    free_port,
-    start,
-    stop,
-    wait_for,
-)
+from tests.conftest import REPOSITORY
+from tests.servers import PATIENCE_S, Server, client_environment, free_port, stop, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -30,7 +28,7 @@ needs_browser = pytest.mark.skipif(
 
 
 class Ui:
-    """Servers and worker of `make ui` on ports of their own."""
+    """Servers and worker of `make ui` at a terminal, on ports of their own."""
 
     def __init__(self, folder: Path) -> None:
         ports = {"PREFECT_PORT": free_port(), "MLFLOW_PORT": free_port()}
@@ -41,17 +39,44 @@ class Ui:
         self.log = folder / "ui.log"
         options = [f"{name}={port}" for name, port in ports.items()]
         env = {k: v for k, v in self.server.env.items() if k != "PREFECT_API_URL"}
-        self.process = start("make", "--no-print-directory", "ui", *options, env=env, log=self.log)
+        self.terminal, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            ["make", "--no-print-directory", "ui", *options],
+            env=env,
+            cwd=REPOSITORY,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=_take_terminal,
+        )
+        os.close(theirs)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError), self.log.open("wb", buffering=0) as log:
+            while shown := os.read(self.terminal, 4096):
+                log.write(shown)
+
+    def read_log(self) -> str:
+        """What the terminal shows."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def wait(self) -> None:
         """Until everything is up that it promises."""
 
         def ready() -> bool:
-            assert self.process.poll() is None, self.log.read_text()
-            text = self.log.read_text()
+            text = self.read_log()
+            assert self.process.poll() is None, text
             return "Ctrl-C ends all" in text and "started!" in text
 
         wait_for("make ui", ready)
+
+
+def _take_terminal() -> None:
+    """As a terminal's shell has it: this is where Ctrl-C comes from, and it is heeded."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +131,7 @@ def test_the_artifact_page_of_a_finished_run_shows_figures_and_pictures(
     server = ui.server
     parameters = {"preset": "quick", "data": "sample"}
     run_id = server.run_deployment("air-quality/daily", **parameters)
-    assert server.wait_for_end(run_id)["state_type"] == "COMPLETED", ui.log.read_text()[-8000:]
+    assert server.wait_for_end(run_id)["state_type"] == "COMPLETED", ui.read_log()[-8000:]
     (artifact,) = server.post("artifacts/filter", {"artifacts": {"key": {"any_": ["air-quality"]}}})
     pages = server.url.removesuffix("/api")
 
@@ -122,7 +147,7 @@ def test_the_artifact_page_of_a_finished_run_shows_figures_and_pictures(
 
 
 def test_ctrl_c_ends_all_of_it(ui: Ui) -> None:
-    os.killpg(ui.process.pid, signal.SIGINT)  # what a terminal does
+    os.write(ui.terminal, b"\x03")
     wait_for("the end", lambda: ui.process.poll() is not None, 120)
     wait_for("free ports", lambda: not set(ui.ports) & set(listening()), 120)
-    assert "Traceback" not in ui.log.read_text()
+    assert "Traceback" not in ui.read_log()
