@@ -26,7 +26,7 @@ from regrow.models.deep_dream.objective import make_objective
 from regrow.models.style_transfer.losses import StyleLoss, gram_matrix, total_variation
 from regrow.models.style_transfer.score import measure
 from regrow.models.style_transfer.spec import StyleTransferConfig
-from regrow.models.style_transfer.transfer import transfer
+from regrow.models.style_transfer.transfer import list_scales, transfer
 from regrow.vision.backbones import build_backbone, cut, list_layers, preprocess
 from regrow.vision.canvas import fit_size, resize, to_bytes
 from regrow.vision.decoding import read_rgb
@@ -167,6 +167,7 @@ def compare_optimizers(
     """Prints how long L-BFGS over several scales takes to the loss of Adam at one."""
     photo = to_bytes(resize(photo, fit_size(photo.shape, base.size)))
     loss = StyleLoss(base, weights)
+    scales = len(list_scales(photo.shape[:2], 3))
 
     def run(**changes: Any) -> tuple[list[float], list[float], float]:
         """The losses at full size, when they were reached, and that of the finished picture."""
@@ -195,7 +196,7 @@ def compare_optimizers(
     goal, spent = min(adams)
     losses, seconds, finished = run(optimizer="lbfgs", scales=3, steps=LBFGS_STEPS)
     reached = [s for value, s in zip(losses, seconds, strict=True) if value <= goal]
-    what = f"L-BFGS over 3 scales, {LBFGS_STEPS} steps at each"
+    what = f"L-BFGS over {scales} scales, {LBFGS_STEPS} steps at the last"
     print(f"| {what} | {losses[-1]:.4f} | {finished:.4f} | {seconds[-1]:.1f} |")
     share = f"{reached[0]:.1f} s, {reached[0] / spent:.0%} of Adam's time" if reached else "never"
     print(f"\nL-BFGS comes to the best of Adam's losses, {goal:.4f}, after: {share}", flush=True)

@@ -119,12 +119,12 @@ def test_the_loss_falls_and_the_picture_stays_one(loss: StyleLoss, optimizer: An
     found = transfer(loss, content, [style], plan=plan)
     assert found.pixels.shape == (64, 96, 3)
     assert found.pixels.dtype == np.uint8
-    assert len(found.curves["loss"]) == 12
+    assert len(found.curves["loss"]) == 3 + 6  # half as many where it is coarse
     before = measure(loss, content, content, [style])["loss"]
     after = measure(loss, found.pixels, content, [style])["loss"]
     assert after < before * 0.7
     for name in ("content", "style", "variation"):
-        assert len(found.curves[name]) == 12
+        assert len(found.curves[name]) == 9
 
 
 def test_lbfgs_gets_further_than_adam_in_as_many_steps(loss: StyleLoss) -> None:
@@ -144,7 +144,7 @@ def test_every_start_is_seeded(loss: StyleLoss, start: Any) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-@pytest.mark.parametrize("at", [3, 8])
+@pytest.mark.parametrize("at", [4, 8])
 def test_an_interrupted_transfer_ends_alike(
     loss: StyleLoss, tmp_path: Path, optimizer: Any, at: int
 ) -> None:
@@ -160,7 +160,8 @@ def test_an_interrupted_transfer_ends_alike(
     with pytest.raises(KeyboardInterrupt):
         transfer(loss, content, [style], checkpoint_every_s=0, on_step=stop, **options)
     again = transfer(loss, content, [style], **options)
-    assert again.resumed_from == (at - 1 if optimizer == "adam" else at // 6 * 6)
+    # L-BFGS leaves its checkpoints where it begins anew: here at the end of the coarse scale.
+    assert again.resumed_from == (at - 1 if optimizer == "adam" else 3)
     np.testing.assert_allclose(again.curves["loss"], whole.curves["loss"], rtol=1e-3)
     assert np.abs(again.pixels.astype(int) - whole.pixels.astype(int)).mean() < 1
 

@@ -44,6 +44,7 @@ from regrow.vision.decoding import read_rgb
 from regrow.vision.gallery import open_gallery, save_gallery
 from regrow.vision.gradients import value_and_grad
 from regrow.vision.manifest import COLUMNS, EXPECTATIONS, MEASURES, find_weights, read_manifest
+from regrow.vision.spectrum import Spectrum
 
 NOTOP = "mobilenet/mobilenet_v1_0.25_224_notop.weights.h5"
 
@@ -373,3 +374,23 @@ def test_what_does_not_hold_of_a_manifest_is_found() -> None:
         ("expect_column_values_to_be_between", "contrast"),
         ("expect_column_distinct_values_to_contain_set", "role"),
     }
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_a_spectrum_is_another_way_to_write_pixels(power: float) -> None:
+    chance = np.random.default_rng(0)
+    pixels, step, gradient = chance.normal(size=(3, 40, 57, 3)).astype("float32")
+    spectrum = Spectrum(pixels.shape, power)
+    amplitudes = spectrum.from_pixels(pixels)
+    assert amplitudes.shape == pixels.shape
+    assert amplitudes.dtype == np.float32
+    np.testing.assert_allclose(spectrum.to_pixels(amplitudes), pixels, atol=1e-5)
+    # A step changes the value by as much, whichever way it is written.
+    by_pixels = np.sum(gradient * spectrum.to_pixels(step))
+    by_amplitudes = np.sum(spectrum.from_gradient(gradient) * step)
+    np.testing.assert_allclose(by_pixels, by_amplitudes, rtol=1e-3)
+    # Noise of equal amplitudes is as strong in pixels, and smoother.
+    made = spectrum.to_pixels(step)
+    assert np.std(made) == pytest.approx(1, abs=0.1)
+    roughness = np.std(np.diff(made, axis=0))
+    assert roughness < 1.3 if power else roughness == pytest.approx(1.4, abs=0.1)

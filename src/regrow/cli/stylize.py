@@ -70,7 +70,7 @@ def stylize(
     optimizer: Annotated[
         Literal["lbfgs", "adam"] | None, typer.Option(help="How pixels are optimised.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="At each scale.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="At full size; coarser: half.")] = None,
     scales: Annotated[int | None, typer.Option(min=1, help="Sizes from coarse to fine.")] = None,
     backbone: Backbone = None,
     weights: WeightsOption = "imagenet",

@@ -34,10 +34,13 @@ class StyleTransferConfig(ModelConfig):
     style_mix: list[float] = Field([], description="shares of several styles, in their order")
     style_scale: float = Field(1.0, gt=0, le=8, description="the style's size to the content's")
     optimizer: Literal["lbfgs", "adam"] = Field("lbfgs", description="lbfgs or adam")
+    spectrum: float = Field(
+        0.5, ge=0, le=1, description="of L-BFGS: how much more it moves low frequencies; 0: pixels"
+    )
     learning_rate: float = Field(4.0, gt=0, le=255, description="of Adam, in grey levels")
     size: int = Field(448, ge=32, le=4096, description="the longer side, in pixels, at most")
     scales: int = Field(3, ge=1, le=8, description="sizes from coarse to fine, each twice the last")
-    steps: int = Field(60, ge=1, le=10_000, description="at each scale")
+    steps: int = Field(60, ge=1, le=10_000, description="at full size; half at each coarser one")
     start: Literal["content", "style", "noise"] = Field("content", description="where it begins")
     keep_colour: bool = Field(False, description="the style's strokes in the content's colours")
     preview_every: int = Field(30, ge=0, le=10_000, description="steps between previews; 0: none")

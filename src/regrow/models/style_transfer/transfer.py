@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from regrow.models.style_transfer.losses import StyleLoss
 from regrow.vision.canvas import clip, fit_size, keep_colour, resize, to_bytes
 from regrow.vision.checkpoints import Checkpoint, identify
 from regrow.vision.decoding import MIN_SIDE, Array
+from regrow.vision.spectrum import Spectrum
 
 if TYPE_CHECKING:
     from regrow.models.style_transfer.spec import StyleTransferConfig
@@ -79,18 +81,20 @@ def transfer(
     saved = Checkpoint(checkpoint, identity, every_s=checkpoint_every_s)
     state, found = saved.load() or ({"done": 0, "curves": {}, "seconds": 0.0}, {})
     run = _Run(loss, config, saved, state, found, on_step)
-    run.total = len(sizes) * config.steps
-    for scale, size in enumerate(sizes):
-        if run.done >= (scale + 1) * config.steps:
+    ends = list(accumulate(share_steps(config.steps, len(sizes))))
+    run.total = ends[-1]
+    for size, start, end in zip(sizes, [0, *ends], ends, strict=False):
+        if run.done >= end:
             continue
         at_scale = clip(resize(content, size))
         small = [fit_style(style, size, config.style_scale) for style in styles]
-        if run.done == scale * config.steps:
+        if run.done == start:
+            run.arrays = {}  # the optimiser begins anew
             run.pixels = (
-                begin(config, at_scale, small) if scale == 0 else clip(resize(run.pixels, size))
+                begin(config, at_scale, small) if start == 0 else clip(resize(run.pixels, size))
             )
         targets = loss.aim(at_scale, small, masks)
-        OPTIMIZERS[config.optimizer](run, targets, (scale + 1) * config.steps)
+        OPTIMIZERS[config.optimizer](run, targets, end)
     pixels = to_bytes(run.pixels)
     if config.keep_colour:
         pixels = keep_colour(pixels, to_bytes(resize(content, sizes[-1])))
@@ -102,6 +106,15 @@ def list_scales(size: tuple[int, int], scales: int) -> list[tuple[int, int]]:
     height, width = size
     sizes = [(round(height / 2**n), round(width / 2**n)) for n in range(scales)]
     return [size for size in sizes if min(size) >= MIN_SIDE][::-1] or [(height, width)]
+
+
+def share_steps(steps: int, scales: int) -> list[int]:
+    """Steps from coarse to fine: half as many at each scale as at the next finer one.
+
+    What a coarse scale is for, where things go, is done in few; more of them cost more than they
+    save at the next.
+    """
+    return [max(1, steps >> n) for n in range(scales)][::-1]
 
 
 def begin(config: StyleTransferConfig, content: Array, styles: Sequence[Array]) -> Array:
@@ -193,27 +206,33 @@ def _run_round(run: _Run, targets: Any, steps: int) -> None:
     from scipy.optimize import minimize
 
     shape = run.pixels.shape
+    spectrum = Spectrum(shape, run.config.spectrum)
     _value, _terms, gradient = run.evaluate(run.pixels, targets)
-    scale = FIRST_STEP / max(float(np.abs(gradient).max()), 1e-30)
+    first = spectrum.to_pixels(spectrum.from_gradient(gradient))
+    scale = FIRST_STEP / max(float(np.abs(first).max()), 1e-30)
     last: dict[str, Any] = {}
 
-    def call(x: Array) -> Any:
-        value, terms, gradient = run.evaluate(x.reshape(shape).astype("float32"), targets)
-        last.update(value=value, terms=terms)
-        return value * scale, gradient.ravel().astype("float64") * scale
+    def to_pixels(x: Array) -> Array:
+        return spectrum.to_pixels(x.reshape(shape).astype("float32"))
 
-    def count(x: Array) -> None:
-        run.end_step(last["value"], last["terms"], x.reshape(shape))
+    def call(x: Array) -> Any:
+        pixels = to_pixels(x)
+        value, terms, gradient = run.evaluate(pixels, targets)
+        last.update(value=value, terms=terms, pixels=pixels)
+        return value * scale, spectrum.from_gradient(gradient).ravel().astype("float64") * scale
+
+    def count(_x: Array) -> None:  # of the last call
+        run.end_step(last["value"], last["terms"], last["pixels"])
 
     found = minimize(
         call,
-        run.pixels.ravel().astype("float64"),
+        spectrum.from_pixels(run.pixels).ravel().astype("float64"),
         jac=True,
         method="L-BFGS-B",
         callback=count,
         options={"maxiter": steps, "maxcor": MEMORY, "ftol": 0, "gtol": 0, "maxfun": 10**6},
     )
-    run.pixels = found.x.reshape(shape).astype("float32")
+    run.pixels = to_pixels(found.x)
 
 
 def _run_adam(run: _Run, targets: Any, until: int) -> None:
