@@ -44,7 +44,7 @@ torch: $(STAMP) ## Add PyTorch as a third backend: on Linux the build without NV
 	    echo "add that with PIP_EXTRA_INDEX_URL, then make torch again"; exit 2; }
 
 test: $(STAMP) ## Run the tests (TensorFlow backend), all but the stories of `make e2e`
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not e2e"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not e2e" --ignore=tests/test_backends.py
 
 e2e: $(STAMP) ## Play refresh, a second worker, killed machines, the dashboard and operations (a quarter of an hour)
 	@$(BIN)/python -m pytest -m e2e
@@ -59,7 +59,7 @@ test-backends: $(STAMP) ## Run the tests of layers and models on JAX and PyTorch
 	@for backend in jax torch; do \
 	  $(BIN)/python -c "import $$backend" 2>/dev/null || { echo "$$backend is not there: make $$backend"; exit 2; }; \
 	  export KERAS_BACKEND=$$backend; \
-	  JAX_ENABLE_X64=1 $(BIN)/python -m pytest $(LAYERS) -q || exit 1; \
+	  JAX_ENABLE_X64=1 $(BIN)/python -m pytest $(LAYERS) -q -n 2 || exit 1; \
 	  $(BIN)/python -m pytest $(MODELS) -q -n 2 --dist loadfile || exit 1; \
 	done
 	@$(BIN)/python -m pytest tests/test_backends.py
