@@ -54,7 +54,7 @@ e2e: $(STAMP) ## Play refresh, a second worker, killed machines, the dashboard a
 LAYERS := $(addprefix tests/test_,layers.py local_response_normalization.py tabular_layers.py \
   question_answering_layers.py)
 MODELS := $(addprefix tests/test_,air_quality_model.py digit_localisation.py examples.py \
-  image_similarity.py inference.py stacked_autoencoder.py vision.py)
+  deep_dream.py image_similarity.py inference.py stacked_autoencoder.py style_transfer.py vision.py)
 test-backends: $(STAMP) ## Run the tests of layers and models on JAX and PyTorch, and compare all three
 	@for backend in jax torch; do \
 	  $(BIN)/python -c "import $$backend" 2>/dev/null || { echo "$$backend is not there: make $$backend"; exit 2; }; \

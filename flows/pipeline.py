@@ -52,7 +52,7 @@ def request_of(model: str, parameters: Mapping[str, Any]) -> RunRequest:
     return make_request(
         get_spec(model),
         preset=parameters.get("preset"),
-        overrides=config.model_dump() if isinstance(config, BaseModel) else config,
+        config=config.model_dump() if isinstance(config, BaseModel) else config,
         data=parameters.get("data", "real"),
         sources={name: Path(path) for name, path in (parameters.get("sources") or {}).items()},
         versions=parameters.get("versions"),

@@ -9,9 +9,11 @@ import yaml
 from prefect import Flow
 
 from flows.deploy import Extras
+from flows.pipeline import request_of
 from flows.refresh import EVENT
 from regrow.engine.source_list import load_sources
 from regrow.models import get_spec, list_models
+from regrow.models.air_quality.spec import AirQualityConfig
 from tests.conftest import REPOSITORY
 
 # Flows that are not one model's own, and whether a schedule starts them or only a person.
@@ -73,3 +75,15 @@ def test_the_pools_that_deployments_name_are_declared() -> None:
         queue = deployment["work_pool"].get("work_queue_name")
         assert queue is None or queue in {queue.name for queue in pool.queues}
         assert deployment["description"]
+
+
+def test_settings_typed_into_the_form_take_the_presets_place() -> None:
+    config = {"seeds": 2, "variants": {"all-sensors": {"inputs": ["pt08_s1_co"], "epochs": 3}}}
+    for given in (config, AirQualityConfig.model_validate(config)):
+        request = request_of("air-quality", {"preset": "quick", "config": given})
+        assert AirQualityConfig.model_validate(request.config) == AirQualityConfig.model_validate(
+            config
+        )
+    request = request_of("air-quality", {"preset": "quick"})
+    quick = get_spec("air-quality").presets["quick"]
+    assert set(request.config["variants"]) == set(quick["variants"])

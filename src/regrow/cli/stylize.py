@@ -127,7 +127,9 @@ def _read_masks(paths: list[Path], styles: int) -> list[Array]:
             received=f"{len(paths)} masks for {styles} styles",
             expected=f"{styles}, in the order of the styles",
         )
-    found = [read_photo(path, "mask").mean(axis=2, dtype="float32") / 255 for path in paths]
+    from regrow.models.style_transfer.losses import to_mask
+
+    found = [to_mask(read_photo(path, "mask")) for path in paths]
     for path, one in zip(paths, found, strict=True):
         if one.max() < 0.5:
             raise UserError(

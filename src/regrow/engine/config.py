@@ -122,12 +122,19 @@ def make_request(
     spec: ModelSpec,
     *,
     preset: str | None = None,
+    config: Mapping[str, Any] | None = None,
     overrides: Mapping[str, Any] | None = None,
     data: DataChoice = "real",
     sources: Mapping[str, Path] | None = None,
     versions: Mapping[str, str] | None = None,
 ) -> RunRequest:
     """Puts a request together and checks it.
+
+    Args:
+        preset: a named set of settings; None for the first.
+        config: settings in place of the preset's; what it does not say is as the defaults are.
+        overrides: single settings that are changed.
+        data: see `RunRequest`, as are the others.
 
     Raises:
         UserError: unknown preset, setting or source, or a value out of bounds.
@@ -154,11 +161,12 @@ def make_request(
             where="--data-version",
             received=", ".join(versions),
         )
-    config = _validate(spec, merge(effective_preset(spec, name), overrides or {}))
+    settings = effective_preset(spec, name) if config is None else config
+    checked = _validate(spec, merge(settings, overrides or {}))
     return RunRequest(
         model=spec.name,
         preset=name,
-        config=config.model_dump(mode="json"),
+        config=checked.model_dump(mode="json"),
         data=data,
         sources={key: path.expanduser().resolve() for key, path in (sources or {}).items()},
         versions=dict(versions or {}),

@@ -33,7 +33,7 @@ def save_animation(frames: Sequence[Path], path: Path, *, fps: int = 12) -> Path
     """Makes an animation of PNG files of one size; frames are read one at a time.
 
     Args:
-        frames: PNG files named by one pattern of digits, in order.
+        frames: PNG files of one folder named by numbers of as many digits, 00000.png and so on.
         path: ends in .gif, .webp or .mp4.
         fps: frames a second.
 
@@ -63,13 +63,15 @@ def save_animation(frames: Sequence[Path], path: Path, *, fps: int = 12) -> Path
 
 
 def _run_ffmpeg(frames: Sequence[Path], out: Path, fps: int) -> None:
-    listed = "".join(f"file '{frame.resolve()}'\nduration {1 / fps:.6f}\n" for frame in frames)
+    first = frames[0]
     # Even sides, as H.264 halves the colours' resolution.
-    shape = ["-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p", "-r", str(fps)]
-    reading = ["-f", "concat", "-safe", "0", "-protocol_whitelist", "file,pipe", "-i", "pipe:0"]
+    shape = ["-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p"]
+    reading = ["-framerate", str(fps), "-start_number", str(int(first.stem))]
+    pattern = f"%0{len(first.stem)}d{first.suffix}"
     done = subprocess.run(
-        ["ffmpeg", "-y", "-loglevel", "error", *reading, *shape, str(out)],
-        input=listed,
+        ["ffmpeg", "-y", "-loglevel", "error", *reading, "-i", pattern, *shape, str(out.resolve())],
+        cwd=first.parent,  # a % in a folder's name would be taken for a pattern
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,

@@ -1,12 +1,13 @@
-"""The clean table of style-transfer: a manifest of photos and styles."""
+"""The clean table of style-transfer: a manifest of photos, styles and their masks."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from regrow.engine.errors import DataError
 from regrow.engine.expectations import Expectation, expect
 from regrow.vision.manifest import EXPECTATIONS as OF_PICTURES
-from regrow.vision.manifest import write_manifest
+from regrow.vision.manifest import read_manifest, write_manifest
 
 if TYPE_CHECKING:
     from regrow.engine.spec import StageContext
@@ -16,17 +17,34 @@ def clean(ctx: StageContext) -> dict[str, Any]:
     """Writes the manifest with its pictures, and the backbone's weights.
 
     Raises:
-        DataError: a picture cannot be read; the weights are not those of the backbone.
+        DataError: a picture cannot be read; the weights are not those of the backbone; there are
+            not as many masks as styles.
     """
-    return write_manifest(ctx, {"photo": "photo", "style": "style"})
+    facts = write_manifest(ctx, {"photo": "photo", "style": "style", "style-mask": "mask"})
+    table = ctx.out / "table.parquet"
+    styles, masks = (len(read_manifest(table, role)) for role in ("style", "mask"))
+    if ctx.config.masks and masks != styles:
+        raise DataError(
+            "each style needs its mask",
+            where="--source style-mask",
+            received=f"{masks} masks for {styles} styles",
+            expected=f"{styles}, in a zip, in the order of the styles' names",
+        )
+    return facts
 
 
 EXPECTATIONS: tuple[Expectation, ...] = (
     *OF_PICTURES,
     expect(
-        "column_distinct_values_to_equal_set",
+        "column_distinct_values_to_contain_set",
         "there are a content and a style",
         column="role",
         value_set=["photo", "style"],
+    ),
+    expect(
+        "column_values_to_be_in_set",
+        "nothing else is used",
+        column="role",
+        value_set=["photo", "style", "mask"],
     ),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from regrow.engine.inference import load_model
 from regrow.engine.store import write_json
-from regrow.models.style_transfer.losses import StyleLoss
+from regrow.models.style_transfer.losses import StyleLoss, to_mask
 from regrow.models.style_transfer.score import measure
 from regrow.models.style_transfer.transfer import transfer
 from regrow.vision.canvas import fit_size, resize, save_picture, to_bytes
@@ -38,6 +38,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     table, train = ctx.inputs["clean"].file("table.parquet"), ctx.inputs["train"]
     loss = StyleLoss(config, find_weights(table))
     styles = [row.read() for row in read_manifest(table, "style")]
+    masks = [to_mask(row.read()) for row in read_manifest(table, "mask")]
     photos = {row.sha256: row.read() for row in read_manifest(table, "photo")}
     gallery = open_gallery(load_model(train.file("model.keras")))
     history = json.loads(train.file("history.json").read_text())
@@ -51,14 +52,14 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
             "the first style, as it is": to_bytes(resize(styles[0], size)),
         }
         for name, picture in ways.items():
-            rows.append({"picture": name, **measure(loss, picture, content, styles)})
+            rows.append({"picture": name, **measure(loss, picture, content, styles, masks)})
         rows[-3] |= {"steps": run["steps"], "seconds a step": run["seconds"] / run["steps"]}
         figures += _draw(ctx, label["photo"], ways, styles)
         ctx.progress("measuring", len(figures) // 2, len(gallery))
     frame = pd.DataFrame(rows)
     frame.to_parquet(ctx.out / "predictions.parquet", index=False)
     made, before = frame.iloc[::3], frame.iloc[1::3]
-    reference = _run_reference(loss, next(iter(photos.values())), styles)
+    reference = _run_reference(loss, next(iter(photos.values())), styles, masks)
     evaluation = {
         "headline": {
             "metric": "loss",
@@ -85,7 +86,9 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     return {"metrics": evaluation["metrics"], "pictures": len(gallery)}
 
 
-def _run_reference(loss: StyleLoss, content: Array, styles: list[Array]) -> dict[str, float]:
+def _run_reference(
+    loss: StyleLoss, content: Array, styles: list[Array], masks: list[Array]
+) -> dict[str, float]:
     """One scale, a fixed seed and a small size: the same figures wherever it is run."""
     plain = loss.config.model_copy(
         update={
@@ -100,11 +103,11 @@ def _run_reference(loss: StyleLoss, content: Array, styles: list[Array]) -> dict
         }
     )
     small = to_bytes(resize(content, fit_size(content.shape, REFERENCE_SIDE)))
-    before = measure(loss, small, content, styles)["loss"]  # compiles
+    before = measure(loss, small, content, styles, masks)["loss"]  # compiles
     started = time.perf_counter()
-    result = transfer(loss, content, styles, plan=plain)
+    result = transfer(loss, content, styles, masks, plan=plain)
     seconds = time.perf_counter() - started
-    reached = measure(loss, result.pixels, content, styles)["loss"]
+    reached = measure(loss, result.pixels, content, styles, masks)["loss"]
     return {"photo": before, "loss": reached, "seconds_per_step": seconds / REFERENCE_STEPS}
 
 

@@ -112,6 +112,12 @@ class StyleLoss:
         return total, terms
 
 
+def to_mask(picture: Array) -> Array:
+    """A mask, (height, width), float32 from 0 to 1, of a picture (height, width, 3), uint8."""
+    mask: Array = picture.mean(axis=2, dtype="float32") / 255
+    return mask
+
+
 def share_styles(mix: Sequence[float], styles: int) -> list[float]:
     """The share of each style; they sum to 1.
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from regrow.engine.store import write_json
-from regrow.models.style_transfer.losses import StyleLoss
+from regrow.models.style_transfer.losses import StyleLoss, to_mask
 from regrow.models.style_transfer.transfer import Transfer, transfer
 from regrow.vision.canvas import fit_size, resize, save_picture, to_bytes
 from regrow.vision.gallery import save_gallery
@@ -28,10 +28,11 @@ def train(ctx: StageContext) -> dict[str, Any]:
     table = ctx.inputs["clean"].file("table.parquet")
     loss = StyleLoss(config, find_weights(table))
     styles = [row.read() for row in read_manifest(table, "style")]
+    masks = [to_mask(row.read()) for row in read_manifest(table, "mask")]
     pictures: list[tuple[dict[str, Any], Array]] = []
     history: list[dict[str, Any]] = []
     for row in read_manifest(table, "photo"):
-        result = _make_one(ctx, row, loss, styles)
+        result = _make_one(ctx, row, loss, styles, masks)
         pictures.append(({"photo": row.name, "sha256": row.sha256}, result.pixels))
         history.append(
             {
@@ -58,7 +59,9 @@ def train(ctx: StageContext) -> dict[str, Any]:
     }
 
 
-def _make_one(ctx: StageContext, row: Row, loss: StyleLoss, styles: list[Array]) -> Transfer:
+def _make_one(
+    ctx: StageContext, row: Row, loss: StyleLoss, styles: list[Array], masks: list[Array]
+) -> Transfer:
     name, content = row.name, row.read()
     previews = Previews(ctx.scratch / name / "previews", ctx.config.preview_every, name)
 
@@ -67,7 +70,7 @@ def _make_one(ctx: StageContext, row: Row, loss: StyleLoss, styles: list[Array])
         ctx.progress(f"painting {name}", done, total)
 
     result = transfer(
-        loss, content, styles, checkpoint=ctx.scratch / name / "checkpoint.npz", on_step=look
+        loss, content, styles, masks, checkpoint=ctx.scratch / name / "checkpoint.npz", on_step=look
     )
     before = to_bytes(resize(content, fit_size(content.shape, ctx.config.size)))
     save_picture(result.pixels, ctx.out / "pictures" / f"{name}.png")

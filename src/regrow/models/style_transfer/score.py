@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regrow.engine.errors import UserError
-from regrow.models.style_transfer.losses import StyleLoss
+from regrow.models.style_transfer.losses import StyleLoss, to_mask
 from regrow.models.style_transfer.transfer import fit_style
 from regrow.vision.canvas import clip, fit_size, resize
 from regrow.vision.decoding import Array
@@ -44,6 +44,7 @@ def score(model: Any, table: Path, config: StyleTransferConfig) -> dict[str, flo
     """
     loss = StyleLoss(config, find_weights(table))
     styles = [row.read() for row in read_manifest(table, "style")]
+    masks = [to_mask(row.read()) for row in read_manifest(table, "mask")]
     held = {label["sha256"]: pixels for label, pixels in open_gallery(model)}
     photos = read_manifest(table, "photo")
     lacking = [row.sha256 for row in photos if row.sha256 not in held]
@@ -59,5 +60,5 @@ def score(model: Any, table: Path, config: StyleTransferConfig) -> dict[str, flo
         content = row.read()
         size = fit_size(content.shape, config.size)
         pixels = clip(resize(held[row.sha256], size))
-        found.append(measure(loss, pixels, content, styles))
+        found.append(measure(loss, pixels, content, styles, masks))
     return {name: float(np.mean([one[name] for one in found])) for name in found[0]}

@@ -32,6 +32,7 @@ class StyleTransferConfig(ModelConfig):
     style_weight: float = Field(100.0, ge=0, description="of the styles' relative error")
     variation_weight: float = Field(0.1, ge=0, description="of the total variation")
     style_mix: list[float] = Field([], description="shares of several styles, in their order")
+    masks: bool = Field(False, description="each style only where its style-mask is white")
     style_scale: float = Field(1.0, gt=0, le=8, description="the style's size to the content's")
     optimizer: Literal["lbfgs", "adam"] = Field("lbfgs", description="lbfgs or adam")
     spectrum: float = Field(
@@ -75,8 +76,8 @@ class StyleTransferConfig(ModelConfig):
 
 
 def choose_sources(config: StyleTransferConfig, sources: tuple[str, ...]) -> tuple[str, ...]:
-    """Photo and style, and the backbone's weights unless they are random."""
-    wanted = {"photo", "style"}
+    """Photo and style, masks if asked for, and the backbone's weights unless they are random."""
+    wanted = {"photo", "style", *(["style-mask"] if config.masks else [])}
     wanted |= {weights_source(config.backbone)} if config.weights == "imagenet" else set()
     return tuple(source for source in sources if source in wanted)
 
@@ -86,7 +87,7 @@ def name_scope(config: Any) -> str:
     return f"{config.backbone}-random" if config.weights == "random" else str(config.backbone)
 
 
-CLEAN = ("backbone", "weights")
+CLEAN = ("backbone", "weights", "masks")
 
 SPEC = ModelSpec(
     name="style-transfer",
@@ -96,7 +97,14 @@ SPEC = ModelSpec(
         "Gram matrices of a style (Gatys, Ecker and Bethge 2016)."
     ),
     config=StyleTransferConfig,
-    sources=("photo", "style", "mobilenet-imagenet", "vgg16-imagenet", "vgg19-imagenet"),
+    sources=(
+        "photo",
+        "style",
+        "style-mask",
+        "mobilenet-imagenet",
+        "vgg16-imagenet",
+        "vgg19-imagenet",
+    ),
     needs=choose_sources,
     stages={
         "clean": StageSpec(f"{PACKAGE}.data:clean", CLEAN),
