@@ -46,8 +46,9 @@ torch: $(STAMP) ## Add PyTorch as a third backend: on Linux the build without NV
 test: $(STAMP) ## Run the tests (TensorFlow backend), all but the stories of `make e2e`
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not e2e" --ignore=tests/test_backends.py
 
+STORIES ?= tests
 e2e: $(STAMP) ## Play refresh, a second worker, killed machines, the dashboard and operations (a quarter of an hour)
-	@$(BIN)/python -m pytest -m e2e
+	@$(BIN)/python -m pytest -m e2e $(STORIES)
 
 # Each of the two in processes of its own, as the backend is chosen once for a process. The layers'
 # tests ask for float64, which JAX has only if told to; models are trained without it.

@@ -32,6 +32,12 @@ def folder_entry(folder: Path) -> Any:
     return SimpleNamespace(path=folder, file=lambda name: folder / name, manifest=manifest)
 
 
+once = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="done on TensorFlow; tests/test_backends.py compares the backends",
+)
+
+
 def run_train(table: Path, out: Path, preset: str = "quick", **settings: Any) -> dict[str, Any]:
     config = AirQualityConfig.model_validate({**SPEC.presets[preset], **settings})
     shutil.rmtree(out, ignore_errors=True)
@@ -111,6 +117,7 @@ def test_the_example_is_what_the_published_model_answers(trained: Path) -> None:
         np.testing.assert_allclose(answer(model, example["inputs"]), example["outputs"], rtol=1e-5)
 
 
+@once
 def test_the_published_seed_is_the_best_on_validation_rows(table: Path, tmp_path: Path) -> None:
     facts = run_train(table, tmp_path, seeds=3)
     history = json.loads((tmp_path / "train" / "history.json").read_text())
@@ -155,12 +162,6 @@ def test_predictions_for_a_file_of_readings(trained: Path) -> None:
 def test_unknown_inputs_are_refused() -> None:
     with pytest.raises(ValueError, match="unknown"):
         AirQualityConfig.model_validate({"variants": {"x": {"inputs": ["pt08_s9"]}}})
-
-
-once = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow",
-    reason="quality is measured on TensorFlow; tests/test_backends.py compares the backends",
-)
 
 
 @once
