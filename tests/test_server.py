@@ -68,7 +68,7 @@ def test_deploying_makes_pools_automations_and_deployments_and_again_nothing_mor
     assert [name for name, *_ in made["deployments"]].count("daily") == len(list_models())
     assert ("gpu", "process", 1) in made["pools"]
     assert ("training", 2) in made["queues"]
-    assert "regrow-dead-runs" in made["automations"]
+    assert {"regrow-dead-runs", "regrow-stuck-runs"} <= set(made["automations"])
     assert "air-quality-when-air-quality-refreshed" in made["automations"]
     assert server.regrow("deploy") == deployed
     server.prefect("deploy", "--all")  # Prefect's own command, by itself

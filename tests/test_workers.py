@@ -36,13 +36,17 @@ PARAMETERS: dict[str, Any] = {
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with run_server(tmp_path_factory.mktemp("workers")) as server:
         server.regrow("deploy")
-        only = {"automations": {"name": {"any_": ["regrow-dead-runs"]}}}
-        (automation,) = server.post("automations/filter", only)
-        automation["trigger"]["within"] = DEAD_AFTER_S
-        fields = ("name", "description", "enabled", "trigger", "actions")
-        changed = {name: automation[name] for name in fields}
-        server.post(f"automations/{automation['id']}", changed, method="PUT")
+        set_patience(server, "regrow-dead-runs", DEAD_AFTER_S)
         yield server
+
+
+def set_patience(server: Server, name: str, within_s: int) -> None:
+    """How long an automation waits for what it expects."""
+    (automation,) = server.post("automations/filter", {"automations": {"name": {"any_": [name]}}})
+    automation["trigger"]["within"] = within_s
+    fields = ("name", "description", "enabled", "trigger", "actions")
+    changed = {field: automation[field] for field in fields}
+    server.post(f"automations/{automation['id']}", changed, method="PUT")
 
 
 class Machine:
@@ -200,6 +204,16 @@ def test_a_stage_that_no_worker_takes_is_done_by_the_next_that_is_named(
         if task["run_count"] == 2 and task["state_type"] == "COMPLETED"
     ]
     assert train["flow_run_id"]
+
+
+def test_a_run_that_a_worker_took_and_never_began_is_marked_crashed(server: Server) -> None:
+    set_patience(server, "regrow-stuck-runs", 10)
+    run_id = server.run_deployment(f"{MODEL}/daily")
+    server.post(f"flow_runs/{run_id}/set_state", {"state": {"type": "PENDING"}})
+    run = server.wait_for_end(run_id, 180)
+    set_patience(server, "regrow-stuck-runs", 1800)  # a busy machine takes a while to begin
+    assert run["state_type"] == "CRASHED"
+    assert "not begun" in run["state"]["message"]
 
 
 def test_two_machines_without_a_disk_in_common_share_results_by_object_storage(
