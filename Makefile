@@ -95,6 +95,10 @@ ui: $(STAMP) ## Prefect (port 4200), MLflow (port 5000) and a worker, on this ma
 	export REGROW_HOME="$${REGROW_HOME:-$$PWD/.regrow}"; mkdir -p "$$REGROW_HOME"; \
 	[ -z "$$PREFECT_SERVER_API_AUTH_STRING" ] || \
 	  export PREFECT_API_AUTH_STRING="$$PREFECT_SERVER_API_AUTH_STRING"; \
+	for port in $(PREFECT_PORT) $(MLFLOW_PORT); do \
+	  ! python -c "import socket; socket.create_connection(('127.0.0.1', $$port), 2)" 2>/dev/null || \
+	  { echo "port $$port is in use; others: make ui PREFECT_PORT=4300 MLFLOW_PORT=5300"; exit 2; }; \
+	done; \
 	trap 'kill -- -$$mlflow -$$server 2>/dev/null; wait' EXIT; \
 	set -m; \
 	mlflow server --host 127.0.0.1 --port $(MLFLOW_PORT) --workers 1 \

@@ -37,11 +37,11 @@ class Ui:
         self.mlflow = f"http://127.0.0.1:{ports['MLFLOW_PORT']}"
         self.ports = list(ports.values())
         self.log = folder / "ui.log"
-        options = [f"{name}={port}" for name, port in ports.items()]
+        self.options = [f"{name}={port}" for name, port in ports.items()]
         env = {k: v for k, v in self.server.env.items() if k != "PREFECT_API_URL"}
         self.terminal, theirs = pty.openpty()
         self.process = subprocess.Popen(
-            ["make", "--no-print-directory", "ui", *options],
+            ["make", "--no-print-directory", "ui", *self.options],
             env=env,
             cwd=REPOSITORY,
             stdin=theirs,
@@ -108,6 +108,21 @@ def test_both_servers_answer_on_this_machine_only_with_everything_deployed(ui: U
     found = listening()
     for port in ui.ports:
         assert found[port] == {"0100007F"}  # 127.0.0.1
+
+
+def test_a_second_one_says_that_the_ports_are_in_use(ui: Ui) -> None:
+    done = subprocess.run(
+        ["make", "--no-print-directory", "ui", *ui.options],
+        env=ui.server.env,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"port {ui.ports[0]} is in use" in done.stdout
+    assert "started!" not in done.stdout
 
 
 @needs_browser

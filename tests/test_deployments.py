@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
+import sys
 from typing import Any
 
 import yaml
@@ -75,6 +78,23 @@ def test_the_pools_that_deployments_name_are_declared() -> None:
         queue = deployment["work_pool"].get("work_queue_name")
         assert queue is None or queue in {queue.name for queue in pool.queues}
         assert deployment["description"]
+
+
+def test_a_run_by_the_command_is_heard_of_as_often_as_a_deployed_one() -> None:
+    code = (
+        "from regrow.cli.act import import_flows\n"
+        "from regrow.engine.config import read_environment\n"
+        "import_flows('refresh', read_environment())\n"
+        "from prefect.settings import get_current_settings\n"
+        "print(get_current_settings().flows.heartbeat_frequency)"
+    )
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    every_s = float(done.stdout)
+    (watch,) = [a for a in DECLARED["regrow"]["automations"] if a["name"] == "regrow-dead-runs"]
+    assert every_s * 4 < watch["trigger"]["within"]
 
 
 def test_settings_typed_into_the_form_take_the_presets_place() -> None:

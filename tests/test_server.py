@@ -92,17 +92,18 @@ def test_every_pipeline_has_a_form_a_limit_and_a_description(
 def test_without_the_password_nobody_gets_in(server: Server, tmp_path: Path) -> None:
     assert httpx.post(f"{server.url}/flow_runs/filter", json={}).status_code == 401
     env = {name: value for name, value in server.env.items() if "AUTH_STRING" not in name}
-    done = subprocess.run(
-        [sys.executable, "-m", "regrow.cli", "deploy"],
-        env={**env, "REGROW_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "PREFECT_API_AUTH_STRING" in done.stderr
-    assert "Traceback" not in done.stderr
+    for command in (["deploy"], ["run", "air-quality", "--sample"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "regrow.cli", *command],
+            env={**env, "REGROW_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert "PREFECT_API_AUTH_STRING" in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_without_a_server_deploying_says_what_is_missing(tmp_path: Path) -> None:

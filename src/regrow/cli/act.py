@@ -350,9 +350,18 @@ def _run_flow(
 
 
 def import_flows(name: str, settings: Settings) -> Any:
-    """A module of the flows, which are no part of the package."""
+    """A module of the flows, which are no part of the package.
+
+    Raises:
+        UserError: PREFECT_API_URL names a server that does not answer or refuses.
+    """
+    # As in the deployments: who is heard of every 3 minutes only is soon taken for dead.
+    os.environ.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "30")
     sys.path.insert(0, str(settings.project))
-    return importlib.import_module(f"flows.{name}")
+    module = importlib.import_module(f"flows.{name}")
+    if os.environ.get("PREFECT_API_URL") and name != "deploy":  # which asks by itself
+        importlib.import_module("flows.deploy").check_server()
+    return module
 
 
 def _print_summary(summary: dict[str, Any]) -> None:

@@ -119,6 +119,7 @@ def look_at(
         DataError: what stands there is not what the source is made of.
     """
     source = _declared(name, settings)
+    progress(f"looking at {name}", 0, 0)  # a place that does not answer takes a while
     downloads = settings.home / "downloads"
     with exclusive(settings.home / "sources" / f".lock-{name}"):
         current = current_source(settings.home, source)
