@@ -23,6 +23,7 @@ class UserError(RegrowError):
     """
 
     exit_code = 2
+    transient = False  # whether a later attempt may succeed
 
     def __init__(
         self,
@@ -75,6 +76,8 @@ class SourceError(UserError):
 class Unreachable(UserError):
     """A service that is needed does not answer, or refuses; worth another try."""
 
+    transient = True
+
 
 class TrainingDiverged(UserError):
     """The loss became NaN or infinite."""
@@ -90,8 +93,6 @@ class ProcessDied(Exception):
 
 def is_transient(error: BaseException) -> bool:
     """Whether trying again may help: network and lock errors, dead processes, never bad data."""
-    if isinstance(error, SourceError):
-        return error.transient
     if isinstance(error, UserError):
-        return isinstance(error, Unreachable)
+        return error.transient
     return isinstance(error, (LockTimeout, ProcessDied, ConnectionError, TimeoutError))

@@ -61,8 +61,8 @@ class SharedStore:
         self.url = url
         self._files, self._root = found
 
-    def fetch(self, model: str, stage: str, fingerprint: str, into: Path) -> bool:
-        """Brings an entry to a folder, whole or not at all; whether there is one.
+    def fetch(self, model: str, stage: str, fingerprint: str, into: Path) -> Manifest | None:
+        """Brings an entry to a folder, whole or not at all; its manifest, or None if there is none.
 
         A damaged one is taken away, as it would be found again for ever.
 
@@ -72,7 +72,7 @@ class SharedStore:
         place = f"store/{model}/{stage}/{fingerprint}"
         text = self.read(f"{place}/{MANIFEST}")
         if text is None:
-            return False
+            return None
         try:
             manifest = Manifest.model_validate_json(text)
             if manifest.fingerprint != fingerprint or any(map(_leads_out, manifest.files)):
@@ -88,10 +88,9 @@ class SharedStore:
         except (ValidationError, ValueError, FileNotFoundError) as error:
             log.warning("%s in the shared store is damaged and is removed: %s", place, error)
             shutil.rmtree(into, ignore_errors=True)
-            with self._answering():
-                self._files.delete_file(self._at(f"{place}/{MANIFEST}"))
-            return False
-        return True
+            self.remove(f"{place}/{MANIFEST}")
+            return None
+        return manifest
 
     def push(self, entry: Entry) -> None:
         """Leaves an entry there, unless it is there already.

@@ -115,11 +115,12 @@ class Store:
             return entry
         path = self._path(model, stage, fingerprint)
         fetched = path.with_name(f"{TEMPORARY}{fingerprint}")
-        if not self.shared.fetch(model, stage, fingerprint, fetched):
+        manifest = self.shared.fetch(model, stage, fingerprint, fetched)
+        if manifest is None:
             return None
         shutil.rmtree(path, ignore_errors=True)
         fetched.rename(path)
-        return self._find_here(model, stage, fingerprint)
+        return Entry(path, manifest)
 
     def _find_here(self, model: str, stage: str, fingerprint: str) -> Entry | None:
         path = self._path(model, stage, fingerprint)

@@ -21,15 +21,16 @@ def clean(ctx: StageContext) -> dict[str, Any]:
             not as many masks as styles.
     """
     facts = write_manifest(ctx, {"photo": "photo", "style": "style", "style-mask": "mask"})
-    table = ctx.out / "table.parquet"
-    styles, masks = (len(read_manifest(table, role)) for role in ("style", "mask"))
-    if ctx.config.masks and masks != styles:
-        raise DataError(
-            "each style needs its mask",
-            where="--source style-mask",
-            received=f"{masks} masks for {styles} styles",
-            expected=f"{styles}, in a zip, in the order of the styles' names",
-        )
+    if ctx.config.masks:
+        table = ctx.out / "table.parquet"
+        styles, masks = (len(read_manifest(table, role)) for role in ("style", "mask"))
+        if masks != styles:
+            raise DataError(
+                "each style needs its mask",
+                where="--source style-mask",
+                received=f"{masks} masks for {styles} styles",
+                expected=f"{styles}, in a zip, in the order of the styles' names",
+            )
     return facts
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from regrow.engine.inference import load_model
 from regrow.engine.store import write_json
-from regrow.models.style_transfer.losses import StyleLoss, to_mask
+from regrow.models.style_transfer.losses import StyleLoss, read_masks
 from regrow.models.style_transfer.score import measure
 from regrow.models.style_transfer.transfer import transfer
 from regrow.vision.canvas import fit_size, resize, save_picture, to_bytes
@@ -38,7 +38,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     table, train = ctx.inputs["clean"].file("table.parquet"), ctx.inputs["train"]
     loss = StyleLoss(config, find_weights(table))
     styles = [row.read() for row in read_manifest(table, "style")]
-    masks = [to_mask(row.read()) for row in read_manifest(table, "mask")]
+    masks = read_masks(table)
     photos = {row.sha256: row.read() for row in read_manifest(table, "photo")}
     gallery = open_gallery(load_model(train.file("model.keras")))
     history = json.loads(train.file("history.json").read_text())

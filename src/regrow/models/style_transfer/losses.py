@@ -19,6 +19,7 @@ from regrow.vision.backbones import build_backbone, cut, preprocess
 from regrow.vision.canvas import resize
 from regrow.vision.decoding import Array
 from regrow.vision.gradients import ValueAndGrad, value_and_grad
+from regrow.vision.manifest import read_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,6 +117,11 @@ def to_mask(picture: Array) -> Array:
     """A mask, (height, width), float32 from 0 to 1, of a picture (height, width, 3), uint8."""
     mask: Array = picture.mean(axis=2, dtype="float32") / 255
     return mask
+
+
+def read_masks(table: Path) -> list[Array]:
+    """The masks of a manifest, in the order of the styles; none if they count everywhere."""
+    return [to_mask(row.read()) for row in read_manifest(table, "mask")]
 
 
 def share_styles(mix: Sequence[float], styles: int) -> list[float]:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from regrow.engine.store import write_json
-from regrow.models.style_transfer.losses import StyleLoss, to_mask
+from regrow.models.style_transfer.losses import StyleLoss, read_masks
 from regrow.models.style_transfer.transfer import Transfer, transfer
 from regrow.vision.canvas import fit_size, resize, save_picture, to_bytes
 from regrow.vision.gallery import save_gallery
@@ -28,7 +28,7 @@ def train(ctx: StageContext) -> dict[str, Any]:
     table = ctx.inputs["clean"].file("table.parquet")
     loss = StyleLoss(config, find_weights(table))
     styles = [row.read() for row in read_manifest(table, "style")]
-    masks = [to_mask(row.read()) for row in read_manifest(table, "mask")]
+    masks = read_masks(table)
     pictures: list[tuple[dict[str, Any], Array]] = []
     history: list[dict[str, Any]] = []
     for row in read_manifest(table, "photo"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regrow.engine.errors import UserError
-from regrow.models.style_transfer.losses import StyleLoss, to_mask
+from regrow.models.style_transfer.losses import StyleLoss, read_masks
 from regrow.models.style_transfer.transfer import fit_style
 from regrow.vision.canvas import clip, fit_size, resize
 from regrow.vision.decoding import Array
@@ -44,7 +44,7 @@ def score(model: Any, table: Path, config: StyleTransferConfig) -> dict[str, flo
     """
     loss = StyleLoss(config, find_weights(table))
     styles = [row.read() for row in read_manifest(table, "style")]
-    masks = [to_mask(row.read()) for row in read_manifest(table, "mask")]
+    masks = read_masks(table)
     held = {label["sha256"]: pixels for label, pixels in open_gallery(model)}
     photos = read_manifest(table, "photo")
     lacking = [row.sha256 for row in photos if row.sha256 not in held]

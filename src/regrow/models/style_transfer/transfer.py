@@ -241,7 +241,7 @@ def _run_adam(run: _Run, targets: Any, until: int) -> None:
     optimizer = keras.optimizers.Adam(run.config.learning_rate, beta_1=0.9, epsilon=1e-8)
     optimizer.build([variable])
     for n, state in enumerate(optimizer.variables):
-        if (kept := run.arrays.get(f"adam_{n}")) is not None and kept.shape == state.shape:
+        if (kept := run.arrays.get(f"adam_{n}")) is not None:
             state.assign(kept)
     run.arrays = {}
     while run.done < until:
