@@ -1,8 +1,8 @@
-"""Puts flows/, tasks/ and data/ into the wheel, below regrow/_project.
+"""Puts data/, prefect.yaml and regrow.toml into the wheel, below regrow/_project.
 
-As top-level names in site-packages, `flows` and `tasks` would clash with other people's. The
-command line puts regrow/_project on the path of its own process when it runs a flow. An editable
-install needs no copy: there the checkout itself is used.
+An editable install needs no copy: it uses the checkout itself. The deployments of regrow's own
+models are made from a checkout only, so flows/ and tasks/ are not part of the wheel; other projects
+take pools and automations from prefect.yaml.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-PROJECT = ("flows", "tasks", "data", "prefect.yaml")
+PROJECT = ("data", "prefect.yaml", "regrow.toml")
 
 
 class ProjectFiles(BuildHookInterface):  # type: ignore[type-arg]

@@ -14,6 +14,10 @@ import sys
 import tempfile
 from typing import Any
 
+from regrow.report.card import write_table
+from regrow.report.evaluation import Table
+from regrow.report.numbers import format_table
+
 
 def run(wanted: str, home: str) -> dict[str, Any]:
     """Trains and evaluates "MODEL", "MODEL:PRESET" or "MODEL:PRESET:NAME=VALUE"; the summary."""
@@ -31,23 +35,6 @@ def run(wanted: str, home: str) -> dict[str, Any]:
     return summary
 
 
-def format_table(table: dict[str, Any]) -> str:
-    """A table of evaluation.json as markdown."""
-    lines = [
-        f"**{table['title']}.** {table['caption']}",
-        "",
-        "| " + " | ".join(table["columns"]) + " |",
-        "| --- |" + " ---: |" * (len(table["columns"]) - 1),
-    ]
-    for row in table["rows"]:
-        cells = [
-            "" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell)
-            for cell in row
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Prints the tables of the models that are named, or all of it as JSON with --json."""
     models = [argument for argument in sys.argv[1:] if argument != "--json"]
@@ -62,7 +49,8 @@ def main() -> None:
         seconds = {stage["stage"]: stage["seconds"] for stage in summary["stages"]}
         print(f"### {model}\n")
         for table in summary["tables"]:
-            print(format_table(table) + "\n")
+            found = Table.model_validate(table)
+            print(f"**{found.title}.** {found.caption}\n\n{write_table(format_table(found))}\n")
         print(f"Training took {seconds['train']:.0f} s, evaluation {seconds['evaluate']:.0f} s.\n")
 
 

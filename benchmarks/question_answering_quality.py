@@ -37,7 +37,7 @@ def main() -> None:
     """Prints the table."""
     preset = next(iter(sys.argv[1:]), "compare")
     started = time.monotonic()
-    runs = run_sweep(preset)["runs"]
+    runs = run_sweep(preset)["published"]["runs"]
     columns: dict[str, dict[int, float]] = {"published": {}, **{n: {} for n in REPORTED["en-10k"]}}
     chosen = {}
     for task in TASKS:

@@ -18,11 +18,8 @@ from typing import Any
 
 import keras
 
-from regrow.engine.config import make_request, read_environment
-from regrow.engine.epoch import Epochs
-from regrow.engine.pipeline import Pipeline
-from regrow.engine.training import data_order
-from regrow.models import get_spec
+from regrow.base.project import get_spec
+from regrow.base.settings import read_environment
 from regrow.models.question_answering.network import (
     build_network,
     encode_frame,
@@ -30,7 +27,15 @@ from regrow.models.question_answering.network import (
 )
 from regrow.models.question_answering.spec import MemoryConfig, QueryReductionConfig
 from regrow.models.question_answering.table import read_questions
-from regrow.models.question_answering.vocabulary import Vocabulary, collect_words, measure_sizes
+from regrow.models.question_answering.vocabulary import (
+    StoryVocabulary,
+    collect_words,
+    measure_sizes,
+)
+from regrow.pipeline.request import make_request
+from regrow.pipeline.stages import Pipeline
+from regrow.training.epochs import Epochs
+from regrow.training.fit import data_order
 
 TARGET_S, SCRATCH_S = 15.0, 25.7
 MOST_EPOCHS = 40
@@ -56,7 +61,7 @@ def prepare(config: Any, frame: Any) -> tuple[keras.Model, Any, Any]:
     """A compiled network with the data to train and to check on."""
     keras.utils.set_random_seed(0)
     training, validation = split_stories(frame, 0.1)
-    vocabulary = Vocabulary(*collect_words(training), [1], name="vocabulary")
+    vocabulary = StoryVocabulary(*collect_words(training), [1], name="vocabulary")
     sizes = measure_sizes(training, 50, 0.25 if config.kind == "memory" else 0.0)
     model, published = build_network(config, vocabulary, sizes)
     rate, norm = config.learning_rate, config.clip_norm

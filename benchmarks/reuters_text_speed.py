@@ -22,7 +22,7 @@ from nltk.tokenize.destructive import NLTKWordTokenizer
 from nltk.tokenize.punkt import PunktSentenceTokenizer
 
 from regrow.models.sentence_vectors.reader import Reading, read_documents
-from regrow.text.sentences import SentenceSplitter, load_punkt
+from regrow.text.splitter import SentenceSplitter, load_punkt
 from regrow.text.tokens import Tokeniser
 
 REPEATS = 3

@@ -19,12 +19,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from regrow.engine.config import make_request, read_environment
-from regrow.engine.epoch import Epochs
-from regrow.engine.pipeline import Pipeline
-from regrow.engine.progress import report
-from regrow.engine.training import data_order
-from regrow.models import get_spec
+from regrow.base.progress import report
+from regrow.base.project import get_spec
+from regrow.base.settings import read_environment
 from regrow.models.sentence_vectors.corpus import (
     Corpus,
     draw_contexts,
@@ -41,6 +38,10 @@ from regrow.models.sentence_vectors.spec import (
     PositionalConfig,
     SentenceVectorsConfig,
 )
+from regrow.pipeline.request import make_request
+from regrow.pipeline.stages import Pipeline
+from regrow.training.epochs import Epochs
+from regrow.training.fit import data_order
 
 BATCH = 128
 MOST_EPOCHS = 12

@@ -19,7 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from regrow.engine.epoch import Epochs
+from regrow.training.epochs import Epochs
 
 ROWS, INPUTS, BATCH = 6000, 12, 10
 ROUNDS = 7

@@ -1,1 +1,1 @@
-"""Prefect flows: what is deployed, scheduled and triggered. One module per pipeline."""
+"""What this project deploys: one flow for each entry of prefect.yaml."""

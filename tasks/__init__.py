@@ -1,1 +1,1 @@
-"""Prefect tasks: one thin wrapper per stage of the engine."""
+"""How this project's flows try their stages."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+from tests.support.commands import REGROW, Launcher, own_environment
+from tests.support.homes import make_once
 
 # No telemetry and no chatter from libraries; child processes inherit these.
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -22,6 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLE = REPOSITORY / "data" / "samples" / "air-quality.csv"
+QUICK_RUN = ("run", "air-quality", "--preset", "quick", "--sample", "--no-prefect", "--json")
 Regrow = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -34,30 +37,37 @@ def mirror() -> Path:
     return Path(folder).resolve()
 
 
-def own_environment(folder: Path) -> dict[str, str]:
-    """The environment of a process whose home is in a folder."""
-    return {
-        **{key: value for key, value in os.environ.items() if key != "REGROW_MIRROR"},
-        "REGROW_HOME": str(folder / "home"),
-        "PREFECT_HOME": str(folder / "prefect"),
-    }
+@pytest.fixture(scope="session")
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+    """Starts commands; one for all tests of a process."""
+    launcher = Launcher(tmp_path_factory.mktemp("launcher"), os.environ)
+    yield launcher
+    launcher.close()
 
 
 @pytest.fixture
-def regrow(tmp_path: Path) -> Regrow:
+def regrow(launcher: Launcher, tmp_path: Path) -> Regrow:
     """Runs the command line in a process and a home of its own; returns what it printed."""
 
     def run(
-        *arguments: str | Path, env: Mapping[str, str] | None = None, timeout_s: float = 300
+        *arguments: str | Path,
+        home: Path = tmp_path / "home",
+        env: Mapping[str, str] | None = None,
+        timeout_s: float = 300,
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "regrow.cli", *map(str, arguments)],
-            env={**own_environment(tmp_path), **(env or {})},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
+        environment = {**own_environment(tmp_path), "REGROW_HOME": str(home), **(env or {})}
+        return launcher.run(*REGROW, *arguments, env=environment, cwd=tmp_path, timeout_s=timeout_s)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def trained(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a finished run of air-quality on the sample; tests change copies of it."""
+
+    def train(folder: Path) -> None:
+        environment = own_environment(folder)
+        done = launcher.run(*REGROW, *QUICK_RUN, env=environment, cwd=folder)
+        assert done.returncode == 0, done.stderr
+
+    return make_once("trained", train, tmp_path_factory) / "home"

@@ -1,4 +1,4 @@
-"""The command that answers questions about a story: from a file, a pipe, or typed line by line."""
+"""`regrow ask`: answers about a story from a file, from a pipe, or typed line by line."""
 
 from __future__ import annotations
 
@@ -10,44 +10,52 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from regrow.cli.act import prepare_terminal
-from regrow.cli.options import Json, Sample
-from regrow.cli.output import console, errors, print_json
-from regrow.engine.config import list_scopes, read_environment
-from regrow.engine.errors import UserError
-from regrow.models import get_spec
+from regrow.base.errors import UserError
+from regrow.base.settings import Settings, read_environment
+from regrow.cli.options import Json, Sample, Version
+from regrow.cli.output import console, error_console, print_json
+from regrow.cli.terminal import prepare_terminal
+from regrow.registry.names import ChampionRef, list_champions
 
 if TYPE_CHECKING:
     from regrow.models.question_answering.predict import Answered
 
 MODEL = "question-answering"
-ASK_EXAMPLES = (
+EXAMPLES = (
     "Examples: [bold]regrow ask[/]   [bold]regrow ask story.txt[/]   "
     "[bold]regrow ask story.txt --question 'Where is Mary?'[/]   "
     "[bold]regrow ask story.txt --scope qa02 --unknown nearest --json[/]"
 )
 BAR_CELLS = 8
-# More sentences than these are cut to the ones that count most.
-MOST_SENTENCES = 12
+# Of a longer story, only the sentences with the largest weights are shown.
+MAX_SHOWN_SENTENCES = 12
+
+Story = Annotated[
+    Path | None,
+    typer.Argument(help="A text file, a sentence a line; without it, what is typed or piped."),
+]
+Question = Annotated[
+    str | None, typer.Option("--question", "-q", help="Asked at the end of the story.")
+]
+AnsweringScope = Annotated[
+    str | None,
+    typer.Option(
+        "--scope", help="Whose champion answers, such as qa02 [default: the widest there is]."
+    ),
+]
+UnknownWords = Literal["refuse", "skip", "nearest"]
+Unknown = Annotated[UnknownWords, typer.Option(help="Words that the network does not know.")]
+
+app = typer.Typer()
 
 
+@app.command(epilog=EXAMPLES)
 def ask(
-    story: Annotated[
-        Path | None,
-        typer.Argument(help="A text file, a sentence a line; without it, what is typed or piped."),
-    ] = None,
-    question: Annotated[
-        str | None, typer.Option("--question", "-q", help="Asked at the end of the story.")
-    ] = None,
-    scope: Annotated[
-        str | None,
-        typer.Option(help="Whose champion answers, such as qa02 [default: the widest there is]."),
-    ] = None,
-    version: Annotated[int | None, typer.Option(help="A version other than the champion.")] = None,
-    unknown: Annotated[
-        Literal["refuse", "skip", "nearest"],
-        typer.Option(help="Words that the network does not know."),
-    ] = "refuse",
+    story: Story = None,
+    question: Question = None,
+    scope: AnsweringScope = None,
+    version: Version = None,
+    unknown: Unknown = "refuse",
     sample: Sample = False,
     as_json: Json = False,
 ) -> None:
@@ -60,47 +68,62 @@ def ask(
     if story is not None and not story.is_file():
         raise UserError("there is no such story", where=str(story), expected="a text file")
     settings = read_environment()
-    chosen = _choose_scope(settings.home, sample) if scope is None else scope
-    from regrow.engine.predict import load_registered
-    from regrow.models.question_answering.predict import answer_asked
-    from regrow.models.question_answering.stories import decode_lines, parse_stories
+    chosen = _choose_scope(settings, sample) if scope is None else scope
+    from regrow.operations.predict import load_registered
 
-    model, used = load_registered(
-        get_spec(MODEL), settings, version=version, sample=sample, scope=chosen
-    )
+    model, used = load_registered(ChampionRef(MODEL, chosen, sample, version), settings)
     if story is None and question is None and sys.stdin.isatty():
-        errors.print(f"{used}. A sentence a line, a question mark asks, Ctrl-D ends.", markup=False)
-        told: list[str] = []
-        for line in _read_typed():
-            told = [*told, line] if line.strip() else []
-            if line.rstrip().endswith("?"):
-                try:
-                    _show(answer_asked(model, parse_stories(told, "typed")[-1:], unknown)[0])
-                except UserError as error:  # the story goes on: a word can be said otherwise
-                    errors.print(str(error), markup=False, soft_wrap=True)
-                told.pop()
+        error_console.print(
+            f"{used}. A sentence a line, a question mark asks, Ctrl-D ends.", markup=False
+        )
+        _answer_typed(model, unknown)
         return
-    name = "standard input" if story is None else str(story)
-    lines = decode_lines(sys.stdin.buffer.read() if story is None else story.read_bytes(), name)
-    asked = parse_stories([*lines, *([_mark(question)] if question else [])], name)
-    if question:
-        asked = asked[-1:]
-    found = answer_asked(model, asked, unknown)
+    found = _answer_text(model, story, question, unknown)
     if as_json:
         print_json({"model": used, "answers": [_as_json(one) for one in found]})
         return
     for one in found:
         _show(one)
-    errors.print(f"answered by {used}", markup=False)
+    error_console.print(f"answered by {used}", markup=False)
 
 
-def _choose_scope(home: Path, sample: bool) -> str:
-    """The champion of all tasks if there is one, else the only one that there is.
+def _answer_typed(model: Any, unknown: UnknownWords) -> None:
+    """Answers each question of a story while the story is typed."""
+    from regrow.models.question_answering.predict import answer_asked
+    from regrow.models.question_answering.stories import parse_stories
+
+    lines: list[str] = []
+    for line in _read_typed():
+        lines = [*lines, line] if line.strip() else []
+        if line.rstrip().endswith("?"):
+            try:
+                _show(answer_asked(model, parse_stories(lines, "typed")[-1:], unknown)[0])
+            except UserError as error:  # the story goes on, so that the line can be reworded
+                error_console.print(str(error), markup=False, soft_wrap=True)
+            lines.pop()
+
+
+def _answer_text(
+    model: Any, story: Path | None, question: str | None, unknown: UnknownWords
+) -> list[Answered]:
+    """Answers the questions of a file or of standard input, or one asked at the end of it."""
+    from regrow.models.question_answering.predict import answer_asked
+    from regrow.models.question_answering.stories import decode_lines, parse_stories
+
+    name = "standard input" if story is None else str(story)
+    lines = decode_lines(sys.stdin.buffer.read() if story is None else story.read_bytes(), name)
+    if not question:
+        return answer_asked(model, parse_stories(lines, name), unknown)
+    return answer_asked(model, parse_stories([*lines, _mark(question)], name)[-1:], unknown)
+
+
+def _choose_scope(settings: Settings, sample: bool) -> str:
+    """The scope of the champion of all tasks if there is one, else of the only champion.
 
     Raises:
-        UserError: there is none, or there are several.
+        UserError: there are several champions, and none of all tasks.
     """
-    scopes = list_scopes(home, MODEL, sample=sample)
+    scopes = [ref.scope for ref in list_champions(settings, MODEL) if ref.sample == sample]
     if "" in scopes or not scopes:
         return ""
     if len(scopes) > 1:
@@ -127,18 +150,19 @@ def _read_typed() -> Iterator[str]:
 
 
 def _show(found: Answered) -> None:
-    """Prints an answer, and each sentence with its weight in each hop."""
+    """Prints an answer, and each sentence with its attention weight in each hop."""
     console.print(f"\n{found.asked.question}", markup=False)
     others = ", ".join(f"{answer} {share:.0%}" for answer, share in found.others if share >= 0.005)
-    console.print(f"[bold green]{found.answer}[/] {found.confidence:.0%}", end="")
-    console.print(f"   (or {others})" if others else "", style="dim")
+    console.print(found.answer, style="bold green", markup=False, end="")
+    console.print(f" {found.confidence:.0%}", end="")
+    console.print(f"   (or {others})" if others else "", style="dim", markup=False)
     for word, read_as in found.replaced.items():
         how = f"was read as {read_as!r}" if read_as else "was left out"
         console.print(f"  {word!r} is not known and {how}", style="yellow", markup=False)
     if found.attention is None:
         return
     hops, story = found.attention, found.asked.story
-    most = sorted(range(len(story)), key=lambda n: -hops[:, n].max())[:MOST_SENTENCES]
+    most = sorted(range(len(story)), key=lambda n: -hops[:, n].max())[:MAX_SHOWN_SENTENCES]
     for place in sorted(most):
         bars = " ".join(_bar(float(share)) for share in hops[:, place])
         console.print(f"  {bars} {place + 1:>3} {story[place]}", markup=False)

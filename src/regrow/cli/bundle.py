@@ -1,17 +1,18 @@
-"""The commands for machines without a network: bundle export, bundle import."""
+"""`regrow bundle export` and `regrow bundle import`: for machines without a network."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from regrow.cli.act import prepare_terminal
+from regrow.base.project import get_spec, list_models
+from regrow.base.settings import read_environment
 from regrow.cli.options import Json
-from regrow.cli.output import console, print_json, print_table, progress_bars
-from regrow.engine.config import list_scopes, read_environment
-from regrow.models import get_spec, list_models
+from regrow.cli.output import MIB, console, print_json, print_table, progress_bars
+from regrow.cli.terminal import prepare_terminal
+from regrow.registry.names import list_champions
 
 EXPORT_EXAMPLES = (
     "Examples: [bold]regrow bundle export models.zip[/]   "
@@ -22,8 +23,6 @@ IMPORT_EXAMPLES = (
     "Examples: [bold]regrow bundle import models.zip[/]   "
     "[bold]regrow bundle import models.zip --sha256 DIGEST --json[/]"
 )
-MIB = 2**20
-
 app = typer.Typer(
     help="Carry sources and champions to a machine without a network, in one archive.",
     no_args_is_help=True,
@@ -49,32 +48,16 @@ def export(
     its sources, to be trained there.
     """
     prepare_terminal()
-    from regrow.engine.bundle import export_bundle
+    from regrow.operations.bundle_export import export_bundle
 
     settings = read_environment()
-    names = models or [
-        name
-        for name in list_models()
-        if any(list_scopes(settings.home, name, sample=sample) for sample in (False, True))
-    ]
+    names = models or [name for name in list_models() if list_champions(settings, name)]
     with progress_bars():
         made = export_bundle([get_spec(n) for n in names], settings, file, sources=sources)
     if as_json:
         print_json(made)
-        return
-    for champion in made["champions"]:
-        console.print(f"champion: {champion}", markup=False)
-    for source in made["sources"]:
-        console.print(f"source: {source}", markup=False)
-    for source in made["absent"]:
-        console.print(f"not there, and not needed: {source}", markup=False)
-    if not made["lock"]:
-        console.print("no requirements.lock here: packages.txt has this machine's versions")
-    console.print(
-        f"{made['bytes'] / MIB:,.1f} MiB written to {made['path']}\nsha256 {made['sha256']}",
-        markup=False,
-        soft_wrap=True,
-    )
+    else:
+        _print_export(made)
 
 
 @app.command("import", epilog=IMPORT_EXAMPLES)
@@ -89,10 +72,10 @@ def import_(
     none; elsewhere the champion stays, and rollback moves to the one that came.
     """
     prepare_terminal()
-    from regrow.engine.unbundle import import_bundle
+    from regrow.operations.bundle_import import import_bundle
 
     with progress_bars():
-        found = import_bundle(file, read_environment(), get_spec, sha256=sha256)
+        found = import_bundle(file, read_environment(), sha256=sha256)
     if as_json:
         print_json(found)
         return
@@ -102,6 +85,23 @@ def import_(
     for source in found["sources"]:
         console.print(f"source: {source}", markup=False)
     for name, versions in found["other_libraries"].items():
-        console.print(f"{name} is {versions['here']} here and was {versions['there']} there")
+        text = f"{name} is {versions['here']} here and was {versions['there']} there"
+        console.print(text, markup=False)
     if found["lock"]:
         console.print(f"list of wheels: {found['lock']}", markup=False, soft_wrap=True)
+
+
+def _print_export(made: dict[str, Any]) -> None:
+    for champion in made["champions"]:
+        console.print(f"champion: {champion}", markup=False)
+    for source in made["sources"]:
+        console.print(f"source: {source}", markup=False)
+    for source in made["absent"]:
+        console.print(f"not there, and not needed: {source}", markup=False)
+    if not made["lock"]:
+        console.print("no requirements.lock here: packages.txt has this machine's versions")
+    console.print(
+        f"{made['bytes'] / MIB:,.1f} MiB written to {made['path']}\nsha256 {made['sha256']}",
+        markup=False,
+        soft_wrap=True,
+    )

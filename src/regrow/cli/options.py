@@ -1,30 +1,56 @@
-"""Options that several commands share, and how they become a request."""
+"""Options that several commands share, and their conversion to a run request."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from regrow.engine.config import DataChoice, RunRequest, make_request, parse_overrides
-from regrow.engine.errors import UserError
-from regrow.engine.pipeline import check_stages
-from regrow.engine.spec import ModelSpec
+from regrow.base.addresses import read_path
+from regrow.base.errors import UserError
+from regrow.base.spec import ModelSpec
+from regrow.pipeline.request import (
+    DataChoice,
+    RunRequest,
+    make_request,
+    merge,
+    parse_overrides,
+)
+from regrow.pipeline.settings_layers import read_settings_file
+from regrow.pipeline.stages import check_stages
 
 Model = Annotated[str, typer.Argument(help="The model's name, as regrow list shows it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for scripts.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Use the shipped sample, not real data.")]
-
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log.")]
+Version = Annotated[int | None, typer.Option(help="A version other than the champion.")]
 Scope = Annotated[
     str, typer.Option(help="Which of the model's champions, such as qa02; see regrow status.")
+]
+Preset = Annotated[str | None, typer.Option(help="A named set of settings; see regrow list.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Change one setting; repeatable."),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="Settings from a TOML or YAML file; --set is stronger."
+    ),
+]
+SourceFiles = Annotated[
+    list[str] | None,
+    typer.Option("--source", metavar="NAME=PATH", help="Use a file of your own for a source."),
 ]
 
 DATA_VERSION = "air-quality=13277ae5"
 DataVersions = Annotated[
     list[str] | None,
     typer.Option(
-        "--data-version", metavar="NAME=DIGEST", help="A source at an earlier version of its data."
+        "--data-version",
+        metavar="NAME=DIGEST",
+        help="A source at an earlier version of its data; absent leaves an optional one out.",
     ),
 ]
 
@@ -36,9 +62,14 @@ def build_request(
     sources: list[str] | None,
     data: DataChoice,
     versions: list[str] | None = None,
+    config: Path | None = None,
 ) -> RunRequest:
-    """Puts the options of one command line together."""
-    local = parse_sources(sources or [])
+    """The run that the options of one command line ask for.
+
+    Raises:
+        UserError: options that exclude each other, or an unknown source, preset or setting.
+    """
+    local = dict(parse_source_list(sources or []))
     if local and data == "sample":
         raise UserError(
             "--sample and --source exclude each other",
@@ -47,22 +78,27 @@ def build_request(
     return make_request(
         spec,
         preset=preset,
-        overrides=parse_overrides(overrides or []),
+        overrides=read_changes(config, overrides),
         data=data,
         sources=local,
         versions=dict(parse_pairs(versions or [], "--data-version", DATA_VERSION)),
     )
 
 
-def parse_sources(pairs: list[str]) -> dict[str, Path]:
-    """Turns "NAME=PATH" pairs into local files by source name."""
-    return dict(parse_source_list(pairs))
+def read_changes(config: Path | None, overrides: list[str] | None) -> dict[str, Any]:
+    """The settings of --config, and those of --set over them.
+
+    Raises:
+        UserError: the file cannot be used, or a setting is not given as NAME=VALUE.
+    """
+    stated = read_settings_file(config) if config else {}
+    return merge(stated, parse_overrides(overrides or []))
 
 
 def parse_source_list(pairs: list[str]) -> list[tuple[str, Path]]:
     """Turns "NAME=PATH" pairs into sources' names and files, in the order given."""
     files = parse_pairs(pairs, "--source", "air-quality=AirQualityUCI.csv")
-    return [(name, Path(path)) for name, path in files]
+    return [(name, read_path(path, f"--source {name}")) for name, path in files]
 
 
 def parse_pools(pairs: list[str]) -> dict[str, str]:

@@ -1,30 +1,53 @@
-"""How commands print: tables and bars for people, JSON for scripts, quiet when not a terminal."""
+"""How commands print: tables and progress bars for people, JSON for scripts."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Table as RichTable
 
-from regrow.engine.progress import reporting_to
+from regrow.base.errors import UserError
+from regrow.operations.progress_bars import terminal_bars
+from regrow.report.evaluation import Table
+from regrow.report.numbers import format_table
+
+MIB = 2**20
 
 console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+error_console = Console(stderr=True, highlight=False)
+_documents: list[str] = []  # what print_json has printed: there is one document at most
+
+
+def print_error(error: Exception) -> None:
+    """Prints an error's message on standard error.
+
+    With --json its fields are the document on standard output, unless there is one already.
+    """
+    error_console.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+    if "--json" in sys.argv and not _documents:
+        fields = error.fields() if isinstance(error, UserError) else {"what": str(error)}
+        print_json({"error": fields})
+
+
+def tell(text: str) -> None:
+    """Prints a line on what is happening now, on standard error."""
+    error_console.print(text, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """Prints one JSON document on standard output; NaN and infinities, which it lacks, as null."""
+    """Prints one JSON document on standard output; NaN and infinities become null."""
     text = json.dumps(
         _without_nan(value), indent=2, ensure_ascii=False, default=str, allow_nan=False
     )
     sys.stdout.write(text + "\n")
+    _documents.append(text)
 
 
 def _without_nan(value: Any) -> Any:
@@ -36,8 +59,8 @@ def _without_nan(value: Any) -> Any:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Prints a table; figures are aligned to the right."""
-    table = Table(box=None, pad_edge=False)
+    """Prints a table; columns of numbers are aligned to the right."""
+    table = RichTable(box=None, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = all(isinstance(row[index], (int, float, type(None))) for row in rows)
         table.add_column(
@@ -52,48 +75,53 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     console.print(table)
 
 
+def print_figures(table: Table) -> None:
+    """Prints a table of an evaluation with the digits of the report; the best row is bold."""
+    text = format_table(table)
+    shown = RichTable(box=None, pad_edge=False)
+    for index, column in enumerate(text.columns):
+        side: Literal["left", "right"] = "right" if column.is_numeric else "left"
+        shown.add_column(escape(column.label), justify=side, no_wrap=index == 0, overflow="fold")
+    for row in text.rows:
+        shown.add_row(*map(escape, row.cells), style="bold" if row.is_best else "")
+    console.print(f"[bold]{escape(text.title)}[/]", soft_wrap=True)
+    console.print(shown)
+
+
+def print_jobs(state: Any, *, as_json: bool) -> None:
+    """Prints the table of runs that a flow of several runs returned.
+
+    Args:
+        state: the final state of that flow.
+
+    Raises:
+        UserError: some of the runs failed.
+        Exception: the error that stopped the flow before it had a table.
+    """
+    table = state.result(raise_on_failure=False)
+    if isinstance(table, BaseException):
+        raise table
+    if as_json:
+        print_json(table)
+    else:
+        print_table(table["title"], table["columns"], table["rows"])
+    if table["failed"]:
+        raise UserError(
+            f"{table['failed']} of {len(table['runs'])} runs failed",
+            received="\n".join(t for t in table["runs"].values() if isinstance(t, str)),
+            remedies=[
+                "fix the errors above and run the same command again; finished runs are kept"
+            ],
+        )
+
+
 def format_cell(value: Any) -> str:
-    """A figure with four significant digits, anything else as text, nothing for None."""
+    """A float with four significant digits, any other value as text, None as an empty cell."""
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-@contextmanager
-def progress_bars() -> Iterator[None]:
-    """Shows progress as bars on standard error while it is a terminal; otherwise shows nothing."""
-    if not errors.is_terminal:
-        yield
-        return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("  {task.description:<34}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=errors, transient=True) as bars:
-        known: dict[str, Any] = {}
-        endless: set[str] = set()
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in known:
-                # What has no known end is over when something else begins.
-                for other in [name for name in known if name in endless]:
-                    bars.remove_task(known.pop(other))
-                if not total:
-                    endless.add(what)
-                known[what] = bars.add_task(what, total=total or None)
-            bars.update(known[what], completed=done, total=total or None)
-            if total and done >= total:
-                bars.remove_task(known.pop(what))
-
-        with reporting_to(report):
-            yield
+def progress_bars() -> AbstractContextManager[None]:
+    """Shows progress bars on standard error if it is a terminal."""
+    return terminal_bars(error_console)

@@ -1,38 +1,36 @@
-"""What the commands that make pictures share: options, settings, and how a run is shown."""
+"""What `regrow dream` and `regrow stylize` share: options, settings, and the files they write."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 
-from regrow.cli.output import console, errors, print_json, print_table
-from regrow.engine.config import make_request, merge, parse_overrides
-from regrow.engine.errors import UserError
-from regrow.engine.spec import ModelConfig
-from regrow.engine.store import remove_empty_parents
-from regrow.models import get_spec
+from regrow.base.errors import UserError
+from regrow.base.files import remove_empty_parents
+from regrow.base.layout import ensure_layout
+from regrow.base.progress import report
+from regrow.base.project import get_spec
+from regrow.base.settings import read_environment
+from regrow.cli.output import console, error_console, print_json, print_table
+from regrow.pipeline.request import make_request, merge, parse_overrides
 
 if TYPE_CHECKING:
-    from regrow.engine.config import Settings
     from regrow.vision.decoding import Array
 
-Output = Annotated[
+PictureFile = Annotated[
     Path | None, typer.Option("--output", "-o", help="The picture: .png, .jpg, .webp, .tif, .bmp.")
 ]
-Backbone = Annotated[str | None, typer.Option(help="mobilenet, vgg16 or vgg19.")]
+BackboneOption = Annotated[str | None, typer.Option(help="mobilenet, vgg16 or vgg19.")]
 WeightsOption = Annotated[
     str, typer.Option("--weights", help="imagenet, a file, or random: seeded, untrained.")
 ]
-Preset = Annotated[str | None, typer.Option(help="A named set of settings; see regrow list.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Change one setting; repeatable."),
-]
-Size = Annotated[int | None, typer.Option(min=32, help="The longer side in pixels, at most.")]
+SizeOption = Annotated[int | None, typer.Option(min=32, help="The longer side in pixels, at most.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="The same seed makes the same picture.")]
 Preview = Annotated[
     int | None,
@@ -41,10 +39,62 @@ Preview = Annotated[
 Sheet = Annotated[bool, typer.Option(help="Write the contact sheet OUTPUT-sheet.jpg as well.")]
 
 
+@dataclass(frozen=True)
+class PictureOutput:
+    """The files that a command writes for one picture.
+
+    Attributes:
+        command: the command's name.
+        path: the picture.
+        preview_every: steps between two previews beside the picture; None writes none.
+        sheet: whether a contact sheet is written beside the picture.
+    """
+
+    command: str
+    path: Path
+    preview_every: int | None
+    sheet: bool
+
+    def beside(self, what: str) -> Path:
+        """A file beside the picture: "sheet" gives out-sheet.jpg for out.png."""
+        return self.path.with_name(f"{self.path.stem}-{what}.jpg")
+
+
+class MadePicture(Protocol):
+    """A finished picture; `regrow.vision.canvas.to_bytes` gives its pixels as uint8."""
+
+    pixels: Array
+    curves: dict[str, list[float]]
+    seconds: float
+    resumed_from: int
+
+
+Made = TypeVar("Made", bound=MadePicture)
+
+
+def list_changes(
+    backbone: str | None,
+    weights: str,
+    size: int | None,
+    steps: int | None,
+    seed: int | None,
+    preview: int | None,
+) -> dict[str, Any]:
+    """The settings that both commands have options for; None where an option was not given."""
+    return {
+        "backbone": backbone,
+        "weights": "random" if weights == "random" else "imagenet",
+        "size": size,
+        "steps": steps,
+        "seed": seed,
+        "preview_every": preview,
+    }
+
+
 def build_config(
     model: str, preset: str | None, changes: Mapping[str, Any], overrides: Sequence[str]
-) -> ModelConfig:
-    """The settings of a command: a preset, its own options, then --set; options not given are None.
+) -> Any:
+    """The model's settings: a preset, then the changes that are not None, then --set.
 
     Raises:
         UserError: an unknown setting, or a value out of bounds.
@@ -60,7 +110,7 @@ def parse_weighted(pairs: Sequence[str], option: str) -> dict[str, float] | None
     """Turns "NAME" and "NAME=WEIGHT" into weights by name; None if there are none.
 
     Raises:
-        UserError: a weight is no number.
+        UserError: a weight is not a number.
     """
     weights: dict[str, float] = {}
     for pair in pairs:
@@ -75,18 +125,6 @@ def parse_weighted(pairs: Sequence[str], option: str) -> dict[str, float] | None
                 expected=f"for example {option} {name}=0.5",
             ) from None
     return weights or None
-
-
-def find_file(path: Path, what: str) -> Path:
-    """A file that a command is to read.
-
-    Raises:
-        UserError: it is not there.
-    """
-    if not path.is_file():
-        received = "a folder" if path.is_dir() else "nothing there"
-        raise UserError(f"there is no such {what}", where=str(path), received=received)
-    return path
 
 
 def need_output(output: Path | None) -> Path:
@@ -107,25 +145,25 @@ def need_output(output: Path | None) -> Path:
     return check_output(output)
 
 
-def beside(output: Path, what: str) -> Path:
-    """The name of a file that goes with the output: out.png and "sheet" give out-sheet.jpg."""
-    return output.with_name(f"{output.stem}-{what}.jpg")
-
-
-def note_decoding(path: Path, frames: int, mode: str) -> None:
-    """Says what a picture lost when it was read."""
-    if frames > 1:
-        errors.print(f"{path} has {frames} frames: the first is taken", markup=False)
-    if mode not in ("RGB", "L"):
-        errors.print(f"{path} is read from mode {mode} to RGB", markup=False)
-
-
 def read_photo(path: Path, what: str) -> Array:
-    """A picture for a command, (height, width, 3), uint8."""
+    """A picture for a command, (height, width, 3), uint8; prints what was lost when it was read.
+
+    Raises:
+        UserError: there is no such file.
+        DataError: it is not a picture that can be read.
+    """
     from regrow.vision.decoding import read_rgb
 
-    found = read_rgb(find_file(path, what))
-    note_decoding(path, found.frames, found.mode)
+    if not path.is_file():
+        received = "a folder" if path.is_dir() else "nothing there"
+        raise UserError(f"there is no such {what}", where=str(path), received=received)
+    found = read_rgb(path)
+    if found.frames > 1:
+        error_console.print(f"{path} has {found.frames} frames: the first is taken", markup=False)
+    if found.note:
+        error_console.print(f"{path}: {found.note}", markup=False)
+    if found.mode not in ("RGB", "L"):
+        error_console.print(f"{path} is read from mode {found.mode} to RGB", markup=False)
     return found.pixels
 
 
@@ -141,8 +179,82 @@ def show_layers(backbone: str, as_json: bool) -> None:
     print_table(title, list(rows[0]), [list(row.values()) for row in rows])
 
 
-def report_picture(facts: Mapping[str, Any], *, as_json: bool) -> None:
-    """What a finished command says."""
+def make_picture(
+    output: PictureOutput,
+    config: Any,
+    identity: Sequence[Any],
+    before: Array,
+    make: Callable[..., Made],
+) -> Made:
+    """Makes a picture, and writes it with its previews and its contact sheet.
+
+    Its state is kept while it is made, so that the same command resumes after an interruption;
+    `regrow gc` removes what is not resumed.
+
+    Args:
+        config: the model's settings.
+        identity: what besides the settings and the output makes it the same command.
+        before: the first picture of the contact sheet.
+        make: called with `checkpoint` and `on_step`.
+    """
+    from regrow.vision.canvas import save_picture, to_bytes
+    from regrow.vision.previews import Previews
+
+    checkpoint = _checkpoint_of(output, [config.model_dump(), *identity])
+    with TemporaryDirectory() as folder:
+        previews = Previews(Path(folder), config.preview_every, output.path.name)
+
+        def on_step(done: int, total: int, pixels: Array) -> None:
+            previews.offer(done, total, pixels)
+            if output.preview_every and done % output.preview_every == 0 and done < total:
+                save_picture(to_bytes(pixels), output.beside("preview"))
+            report(f"{output.command} {output.path.name}", done, total)
+
+        made = make(checkpoint=checkpoint, on_step=on_step)
+        save_picture(to_bytes(made.pixels), output.path)
+        if output.sheet:
+            sheet = previews.draw_sheet(to_bytes(before), to_bytes(made.pixels))
+            save_picture(sheet, output.beside("sheet"))
+    _remove_state(output, checkpoint)
+    return made
+
+
+def _checkpoint_of(output: PictureOutput, identity: Sequence[Any]) -> Path:
+    """A file in a folder of its own below scratch/, as the state of a stage is."""
+    from regrow.training.checkpoints import identify
+
+    name = identify([*identity, output.path.resolve()])[:24]
+    home = read_environment().home
+    ensure_layout(home)
+    return home.scratch / output.command / "picture" / name / "state.npz"
+
+
+def _remove_state(output: PictureOutput, checkpoint: Path) -> None:
+    """Removes what a finished picture no longer needs."""
+    shutil.rmtree(checkpoint.parent, ignore_errors=True)
+    remove_empty_parents(checkpoint.parent, checkpoint.parents[3])
+    output.beside("preview").unlink(missing_ok=True)
+
+
+def describe_picture(
+    output: PictureOutput, made: MadePicture, measures: Mapping[str, float]
+) -> dict[str, Any]:
+    """What a command prints about a finished picture."""
+    height, width = made.pixels.shape[:2]
+    return {
+        "picture": str(output.path),
+        "sheet": str(output.beside("sheet")) if output.sheet else None,
+        "width": width,
+        "height": height,
+        **measures,
+        "steps": len(next(iter(made.curves.values()))),
+        "resumed_at_step": made.resumed_from or None,
+        "seconds": round(made.seconds, 2),
+    }
+
+
+def print_picture(facts: Mapping[str, Any], *, as_json: bool) -> None:
+    """Prints the description of a finished picture."""
     if as_json:
         print_json(facts)
         return
@@ -150,20 +262,3 @@ def report_picture(facts: Mapping[str, Any], *, as_json: bool) -> None:
         if value is not None:
             shown = f"{value:.4g}" if isinstance(value, float) else value
             console.print(f"{name.replace('_', ' ')}: {shown}", markup=False, soft_wrap=True)
-
-
-def checkpoint_of(settings: Settings, command: str, *parts: Any) -> Path:
-    """Where a command keeps its state, so that the same command goes on after an interruption.
-
-    In a folder of its own, as a stage's is: what nobody goes on with is removed by `regrow gc`.
-    """
-    from regrow.vision.checkpoints import identify
-
-    return settings.home / "scratch" / command / "picture" / identify(parts)[:24] / "state.npz"
-
-
-def end_picture(checkpoint: Path, target: Path) -> None:
-    """Removes what a finished picture needs no more: its state and its preview."""
-    shutil.rmtree(checkpoint.parent, ignore_errors=True)
-    remove_empty_parents(checkpoint.parent, checkpoint.parents[3])
-    beside(target, "preview").unlink(missing_ok=True)

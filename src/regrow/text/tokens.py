@@ -13,7 +13,7 @@ import re
 
 from nltk.tokenize.destructive import NLTKWordTokenizer
 
-from regrow.text.sentences import SentenceSplitter
+from regrow.text.splitter import SentenceSplitter
 
 KNOWN_PIECES = 1 << 18
 # A word or number, "'s" or not, and signs about it that each become a word; "..", "--" and other

@@ -1,4 +1,4 @@
-"""Vectors of words: read from a GloVe file, or made from a corpus where there is none."""
+"""Word vectors: read from a GloVe file, or computed from a corpus."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from regrow.engine.errors import DataError
+from regrow.base.errors import DataError
+from regrow.base.file_kinds import name_kind
 from regrow.text.vocabulary import PAD, UNK, Vocabulary
 
 # A line of glove.6B.50d.txt has at most some 600 bytes, one of 300 dimensions 3,500.
@@ -18,6 +19,11 @@ WINDOW = 5
 # The higher, the less rare contexts count (Levy, Goldberg and Dagan 2015, section 3.2).
 CONTEXT_POWER = 0.75
 BLOCK_TOKENS = 1 << 20
+REMEDIES = (
+    "give the file of the right width, glove.6B.50d.txt, or the zip that holds it: "
+    "--source glove-6b-50d=PATH",
+    "go without it: --data-version glove-6b-50d=absent",
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -130,12 +136,13 @@ def _form(dimensions: int) -> str:
 
 
 def _refuse(path: Path, line: int, what: str, received: str, expected: str) -> DataError:
+    kind = name_kind(path) if line == 1 else None
     return DataError(
         what,
         where=f"{path}, line {line}",
-        received=received,
+        received=f"{received}; the file is {kind}" if kind else received,
         expected=expected,
-        remedies=["get the file again: it may be damaged", "choose the dimensions that it has"],
+        remedies=["get the file again: it may be damaged", *REMEDIES],
     )
 
 
@@ -165,8 +172,6 @@ def train_vectors(
         seed: for the starting vector of the decomposition, and UNK's.
         window: how many words to each side count.
     """
-    from scipy.sparse.linalg import svds
-
     counts = count_pairs(sentences, len(vocabulary), window)
     known = np.flatnonzero(np.asarray(counts.sum(axis=1)).ravel())
     if len(known) <= dimensions:
@@ -177,19 +182,27 @@ def train_vectors(
             remedies=["choose fewer dimensions", "give a larger corpus"],
         )
     information = _positive_information(counts[known][:, known])
-    start = np.random.default_rng(seed).standard_normal(len(known))
+    matrix = np.zeros((len(vocabulary), dimensions), dtype="float32")
+    matrix[known] = _factorise(information, dimensions, seed)
+    filled = np.zeros(len(vocabulary), dtype=bool)
+    filled[known] = True
+    _draw_unknown(matrix, filled, seed)
+    return WordVectors(matrix, "PPMI and SVD of the corpus", len(known))
+
+
+def _factorise(information: Any, dimensions: int, seed: int) -> Array:
+    """The left singular vectors, scaled by the roots of the singular values."""
+    from scipy.sparse.linalg import svds
+
+    start = np.random.default_rng(seed).standard_normal(information.shape[0])
     left, values, _ = svds(information, k=dimensions, v0=start, return_singular_vectors="u")
     order = np.argsort(-values)
     left, values = left[:, order], values[order]
     # A singular vector's sign is arbitrary: its largest entry is made positive.
     left = left * np.sign(left[np.abs(left).argmax(axis=0), np.arange(dimensions)])
-    matrix = np.zeros((len(vocabulary), dimensions), dtype="float32")
-    # The square root of the values serves likeness better than the values (ibid.).
-    matrix[known] = left * np.sqrt(values)
-    filled = np.zeros(len(vocabulary), dtype=bool)
-    filled[known] = True
-    _draw_unknown(matrix, filled, seed)
-    return WordVectors(matrix, "PPMI and SVD of the corpus", len(known))
+    # The roots give better similarities than the values (Levy and Goldberg 2014).
+    scaled: Array = left * np.sqrt(values)
+    return scaled
 
 
 def count_pairs(sentences: Iterator[Array] | list[Array], words: int, window: int) -> Any:

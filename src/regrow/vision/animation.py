@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from regrow.engine.errors import UserError
-from regrow.vision.canvas import write_whole
+from regrow.base.errors import UserError
+from regrow.base.files import atomic_write
 
 ANIMATIONS = (".gif", ".webp", ".mp4")
 
@@ -43,12 +43,12 @@ def save_animation(frames: Sequence[Path], path: Path, *, fps: int = 12) -> Path
     from PIL import Image
 
     check_ffmpeg(path)
-    if path.suffix.lower() == ".mp4":
-        return write_whole(path, lambda temporary: _run_ffmpeg(frames, temporary, fps))
-    first, *rest = frames
     options: dict[str, Any] = {"quality": 80, "method": 4} if path.suffix.lower() == ".webp" else {}
-
-    def write(temporary: Path) -> None:
+    with atomic_write(path) as temporary:
+        if path.suffix.lower() == ".mp4":
+            _run_ffmpeg(frames, temporary, fps)
+            return path
+        first, *rest = frames
         with Image.open(first) as opened:
             opened.convert("RGB").save(
                 temporary,
@@ -58,8 +58,7 @@ def save_animation(frames: Sequence[Path], path: Path, *, fps: int = 12) -> Path
                 loop=0,
                 **options,
             )
-
-    return write_whole(path, write)
+    return path
 
 
 def _run_ffmpeg(frames: Sequence[Path], out: Path, fps: int) -> None:

@@ -19,10 +19,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from regrow.engine.errors import DataError, UserError
+from regrow.base.errors import DataError, UserError
+from regrow.vision.choices import Pooling
 
-BackboneName = Literal["mobilenet", "vgg16", "vgg19"]
-Pooling = Literal["max", "average"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # The means of ImageNet's blue, green and red channels, which VGG's authors took off.

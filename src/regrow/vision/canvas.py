@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.errors import UserError
-from regrow.vision.decoding import Array
+from regrow.base.errors import DataError, UserError
+from regrow.base.files import atomic_write
+from regrow.vision.decoding import MIN_SIDE, Array
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -19,11 +21,42 @@ JPEG_QUALITY = 92
 SHEET_GAP, CAPTION_PX = 8, 18
 
 
-def fit_size(shape: Sequence[int], longest: int) -> tuple[int, int]:
-    """The size of a picture (height, width, ...) whose longer side has at most `longest` pixels."""
+def fit_size(shape: Sequence[int], longest: int, *, shortest: int = 1) -> tuple[int, int]:
+    """The size of a picture (height, width, ...) whose longer side has at most `longest` pixels.
+
+    Args:
+        shortest: how many pixels the shorter side keeps all the same, if it has as many.
+    """
     height, width = shape[:2]
-    scale = min(1.0, longest / max(height, width))
+    scale = min(1.0, max(longest / max(height, width), shortest / min(height, width)))
     return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def check_scaled(shape: Sequence[int], longest: int, where: str, *, allowed: int) -> None:
+    """Makes sure that enough is left of a picture when its longer side has `longest` pixels.
+
+    Args:
+        shape: (height, width, ...) as it was read.
+        where: the picture as a person knows it.
+        allowed: the largest number of pixels that the setting `size` may be.
+
+    Raises:
+        DataError: its shorter side would have fewer than `MIN_SIDE` pixels.
+    """
+    size = fit_size(shape, longest)
+    if min(size) >= MIN_SIDE:
+        return
+    needed = math.ceil(MIN_SIDE * max(shape[:2]) / min(shape[:2]))
+    raise DataError(
+        "the picture is too narrow: scaled to the size that is asked for, too little is left",
+        where=where,
+        received=f"{shape[1]} x {shape[0]} pixels, scaled to {size[1]} x {size[0]}",
+        expected=f"at least {MIN_SIDE} pixels on each side after scaling",
+        remedies=[
+            *([f"--set size={needed}, which keeps {MIN_SIDE} pixels"] if needed <= allowed else []),
+            "give a part of the picture that is less narrow",
+        ],
+    )
 
 
 def resize(pixels: Array, size: tuple[int, int]) -> Array:
@@ -89,18 +122,8 @@ def save_picture(pixels: Array, path: Path) -> Path:
     options: dict[str, Any] = (
         {"quality": JPEG_QUALITY} if path.suffix.lower() in (".jpg", ".jpeg") else {}
     )
-    return write_whole(path, lambda temporary: Image.fromarray(pixels).save(temporary, **options))
-
-
-def write_whole(path: Path, write: Callable[[Path], Any]) -> Path:
-    """Lets `write` make a file beside `path` and moves it there, so that none is ever half done."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".writing-{path.name}")  # with its ending, which says the format
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_write(path) as temporary:
+        Image.fromarray(pixels).save(temporary, **options)
     return path
 
 

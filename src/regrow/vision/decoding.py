@@ -1,24 +1,39 @@
-"""Pictures from files that may hold anything: decoded once, the same way everywhere."""
+"""Pictures from files that may hold anything: decoded once, the same way everywhere.
+
+A picture is converted in strips, so that no more than it and its result is in memory.
+"""
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.errors import DataError
+from regrow.base.errors import DataError, RegrowError
+from regrow.base.file_kinds import name_kind
+from regrow.vision.colour import plan_conversion
+from regrow.vision.levels import Levels, read_levels, scale
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-MAX_PIXELS = 50_000_000
+MAX_PIXELS = 40_000_000
+# Beyond this not even half of a JPEG's side is decoded.
+MAX_JPEG_PIXELS = 4 * MAX_PIXELS
 # What is smaller has nothing left after the five poolings of a backbone.
 MIN_SIDE = 32
+STRIP_PIXELS = 1 << 20
+# Pillow starts Ghostscript for the first, and Windows' own renderer for the second.
+NOT_OPENED = {"EPS", "WMF"}
+PNG = b"\x89PNG\r\n\x1a\n"
+PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -31,36 +46,62 @@ class Decoded:
         pixels: (height, width, 3), uint8, sRGB from 0 to 255; turned upright.
         mode: Pillow's name of the file's mode, such as "RGB", "CMYK", "P" or "I;16".
         frames: how many frames the file has; the first was taken.
+        note: what was lost or left out on the way, as the end of a sentence; mostly nothing.
     """
 
     pixels: Array
     mode: str
     frames: int = 1
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture that is decoded, and turned upright by its EXIF tag.
+
+    Attributes:
+        frames: of how many frames it is the first.
+        levels: what its numbers mean, if they have more than eight bits.
+        halved: whether it was decoded at half of its size.
+    """
+
+    picture: Picture
+    frames: int
+    levels: Levels | None
+    halved: bool = False
+
+    def strips(self) -> Iterator[tuple[slice, Picture]]:
+        """The picture in parts of all columns and some rows, from the top."""
+        width, height = self.picture.size
+        rows = max(1, STRIP_PIXELS // width)
+        for top in range(0, height, rows):
+            end = min(top + rows, height)
+            yield slice(top, end), self.picture.crop((0, top, width, end))
 
 
 @contextmanager
-def open_picture(path: Path) -> Iterator[tuple[Picture, int]]:
-    """A picture, turned upright by its EXIF tag, and the number of frames of which it is the first.
+def open_picture(path: Path) -> Iterator[Opened]:
+    """Opens and decodes a picture.
 
     What goes wrong with the picture inside the block becomes a `DataError` as well.
 
     Raises:
-        DataError: it is no picture, cut short, or has more than 50 million pixels.
+        DataError: it is no picture, cut short, or has more than 40 million pixels (a JPEG 160).
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
     try:
         with warnings.catch_warnings():
-            # Our own bound stands below; Pillow's warning would only repeat it.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
-                if opened.width * opened.height > MAX_PIXELS:
-                    raise refuse(path, f"{opened.width} x {opened.height} pixels")
-                yield ImageOps.exif_transpose(opened), getattr(opened, "n_frames", 1)
-    except (Image.DecompressionBombError, UnidentifiedImageError) as error:
-        raise refuse(path, str(error)) from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise refuse(path, f"{type(error).__name__}: {error}") from error
+            # Of odd tags, and of sizes that are bounded here; it is read or refused all the same.
+            warnings.simplefilter("ignore")
+            opened, halved = _load(path)
+            with opened:
+                levels, frames = read_levels(opened), _count_frames(opened)
+                yield Opened(_turn_upright(opened), frames, levels, halved)
+    except RegrowError:
+        raise
+    # Whatever Pillow's readers raise: each of its formats has its own way to fail.
+    except Exception as error:
+        text = str(error).splitlines()[0][:200] if str(error) else ""
+        raise refuse(path, f"{type(error).__name__}: {text}") from error
 
 
 def read_rgb(path: Path, *, min_side: int = MIN_SIDE) -> Decoded:
@@ -69,7 +110,8 @@ def read_rgb(path: Path, *, min_side: int = MIN_SIDE) -> Decoded:
     Raises:
         DataError: as `open_picture`, or a side has fewer than `min_side` pixels.
     """
-    with open_picture(path) as (picture, frames):
+    with open_picture(path) as opened:
+        picture, levels = opened.picture, opened.levels
         if min(picture.size) < min_side:
             raise DataError(
                 "the picture is too small to make anything of",
@@ -78,12 +120,15 @@ def read_rgb(path: Path, *, min_side: int = MIN_SIDE) -> Decoded:
                 expected=f"at least {min_side} pixels on each side",
                 remedies=["give a larger picture, or enlarge this one first"],
             )
-        if is_deep(picture):
-            grey = scale_deep(path, picture)
-            pixels = np.repeat(np.rint(grey * 255).astype("uint8")[..., np.newaxis], 3, axis=2)
-        else:
-            pixels = np.asarray(on_white(picture).convert("RGB"))
-    return Decoded(pixels, picture.mode, frames)
+        pixels = np.empty((picture.height, picture.width, 3), "uint8")
+        convert, note = plan_conversion(picture)
+        for rows, part in opened.strips():
+            if levels:
+                pixels[rows] = np.rint(scale(path, part, levels) * 255)[..., np.newaxis]
+            else:
+                pixels[rows] = np.asarray(on_white(convert(part)).convert("RGB"))
+    notes = [note, "it is read at half of its size" if opened.halved else ""]
+    return Decoded(pixels, picture.mode, opened.frames, "; ".join(filter(None, notes)))
 
 
 def on_white(picture: Picture) -> Picture:
@@ -96,41 +141,85 @@ def on_white(picture: Picture) -> Picture:
     return Image.alpha_composite(Image.new("RGBA", with_alpha.size, "white"), with_alpha)
 
 
-def is_deep(picture: Picture) -> bool:
-    """Whether a pixel has more than eight bits, which Pillow's conversions would cut off."""
-    return picture.mode.startswith(("I", "F"))
+def list_endings() -> set[str]:
+    """The endings of the formats that are read, such as ".png"."""
+    from PIL import Image
 
-
-def scale_deep(path: Path, picture: Picture) -> Array:
-    """Grey pictures of 16 or 32 bits, or of floats, as (height, width), float32 from 0 to 1.
-
-    Raises:
-        DataError: a pixel is no number.
-    """
-    values = np.asarray(picture, dtype="float32")
-    if not np.isfinite(values).all():
-        raise DataError(
-            "the picture has pixels that are no numbers",
-            where=str(path),
-            received=f"NaN or infinite in {(~np.isfinite(values)).sum():,} of {values.size:,}",
-            expected="the brightness of each pixel",
-            remedies=["fill these pixels with the brightness of the paper, and save it again"],
-        )
-    brightest = values.max()
-    # Floats are written as 0 to 1, or as they were in 8 or 16 bits; whole numbers of this mode
-    # have 16 bits even where the picture is dark.
-    steps = (1, 255, 65535) if picture.mode == "F" else (1, 65535)
-    top = next((step for step in steps if brightest <= step), 65535)
-    scaled: Array = np.clip(values / np.float32(top), 0, 1)
-    return scaled
+    found = Image.registered_extensions()
+    return {end for end, name in found.items() if name in Image.OPEN and name not in NOT_OPENED}
 
 
 def refuse(path: Path, received: str) -> DataError:
     """The error for what is no picture, or none that we read."""
+    kind = name_kind(path)
     return DataError(
         "the picture cannot be read",
         where=str(path),
-        received=received,
-        expected=f"a PNG, JPEG, WebP, BMP, TIFF or GIF of at most {MAX_PIXELS:,} pixels",
-        remedies=["open it in a picture viewer: is it whole?", "save it again as PNG"],
+        received=received + (f"; it is {kind}" if kind else ""),
+        expected="a PNG, JPEG, WebP, AVIF, BMP, TIFF or GIF "
+        f"of at most {MAX_PIXELS:,} pixels ({MAX_JPEG_PIXELS:,} for JPEG)",
+        remedies=["save it as JPEG, which phones and viewers offer as an export"]
+        if kind == "a HEIC picture"
+        else ["open it in a picture viewer: is it whole?", "save it again as PNG"],
     )
+
+
+def _load(path: Path) -> tuple[Picture, bool]:
+    """The picture decoded, and whether at half of its size."""
+    try:
+        return _decode(path)
+    except ValueError:
+        # Pillow refuses long or many texts in a PNG, which no viewer shows.
+        with path.open("rb") as stream:
+            if stream.read(len(PNG)) != PNG:
+                raise
+        return _decode(BytesIO(_without_texts(path.read_bytes())), path)
+
+
+def _decode(source: Any, path: Path | None = None) -> tuple[Picture, bool]:
+    from PIL import Image
+
+    Image.init()
+    formats = [name for name in Image.ID if name not in NOT_OPENED]
+    opened = Image.open(source, formats=formats)
+    try:
+        size = opened.size
+        is_jpeg = opened.format in ("JPEG", "MPO")
+        if MAX_PIXELS < opened.width * opened.height <= MAX_JPEG_PIXELS and is_jpeg:
+            opened.draft(None, (opened.width // 2, opened.height // 2))
+        if opened.width * opened.height > MAX_PIXELS:
+            raise refuse(path or source, f"{opened.width} x {opened.height} pixels")
+        opened.load()
+    except BaseException:
+        opened.close()
+        raise
+    return opened, opened.size != size
+
+
+def _without_texts(content: bytes) -> bytes:
+    """A PNG without its chunks of text."""
+    kept, at = [PNG], len(PNG)
+    while at + 8 <= len(content):
+        length, name = struct.unpack(">I4s", content[at : at + 8])
+        end = at + 12 + length
+        if name not in PNG_TEXTS:
+            kept.append(content[at:end])
+        at = end
+    return b"".join(kept)
+
+
+def _count_frames(opened: Picture) -> int:
+    try:
+        return int(getattr(opened, "n_frames", 1))
+    except Exception:  # a later frame is damaged, and the first one is what is read
+        return 1
+
+
+def _turn_upright(opened: Picture) -> Picture:
+    from PIL import ImageOps
+
+    try:
+        ImageOps.exif_transpose(opened, in_place=True)
+    except Exception:  # viewers show a picture whose EXIF data are damaged as it is
+        return opened
+    return opened

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from regrow.engine.errors import DataError
-from regrow.engine.expectations import Expectation, expect
+from regrow.base.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from regrow.engine.spec import StageContext
+    from regrow.store.context import StageContext
 
 FILE = "digits.csv.gz"
 SIDE = 8
@@ -127,7 +126,7 @@ def profile_digits(table: Path) -> dict[str, Any]:
     """The profile of the training digits, to compare later data with."""
     import pandas as pd
 
-    from regrow.engine.profile import profile_table
+    from regrow.checks.profiles import profile_table
 
     frame = pd.read_parquet(table, columns=["label", "ink", "darkest", "split"])
     return profile_table(frame[frame["split"] == "train"], ["label", "ink", "darkest"])
@@ -175,52 +174,5 @@ def _refuse(where: str, received: str) -> DataError:
         where=where,
         received=received,
         expected="64 whole numbers from 0 to 16 and the digit, 0 to 9, with commas between them",
-        remedies=["mend the line, or give another file with --source"],
+        remedies=["correct the line, or give another file with --source"],
     )
-
-
-EXPECTATIONS: tuple[Expectation, ...] = (
-    expect(
-        "table_columns_to_match_ordered_list",
-        "training picks columns by name",
-        column_list=["digit_id", "label", "split", "digest", "ink", "darkest", "pixels"],
-    ),
-    expect(
-        "table_row_count_to_be_between",
-        "with fewer digits the test split holds too few of each to tell models apart",
-        min_value=1000,
-    ),
-    expect("column_values_to_be_unique", "a digit is one row", column="digit_id"),
-    expect(
-        "column_distinct_values_to_equal_set",
-        "every digit from 0 to 9 is to be learnt",
-        column="label",
-        value_set=list(range(CLASSES)),
-    ),
-    expect(
-        "column_values_to_be_unique",
-        "a picture that stands twice counts twice",
-        column="digest",
-        mostly=0.99,
-    ),
-    expect(
-        "column_distinct_values_to_equal_set",
-        "there is something to train, to choose and to test on",
-        column="split",
-        value_set=["train", "validation", "test"],
-    ),
-    expect(
-        "column_values_to_be_between",
-        "a blank or a blackened picture is no digit; the mean of a pixel is about 5",
-        column="ink",
-        min_value=1,
-        max_value=12,
-    ),
-    expect(
-        "column_values_to_be_between",
-        "some pixel of a written stroke is nearly black",
-        column="darkest",
-        min_value=8,
-        max_value=INK_MAX,
-    ),
-)

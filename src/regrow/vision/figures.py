@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,63 +11,63 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from regrow.engine.chart_style import WIDTH_IN, Theme, draw
+from regrow.report.chart_style import WIDTH_IN, Theme, draw
 from regrow.vision.digits import Array
 
 TITLE_IN = 0.28
 ROW_IN = 0.7
 
 
+@dataclass(frozen=True)
+class Tile:
+    """A picture of a grid.
+
+    Attributes:
+        pixels: (height, width) or (height, width, 1), bright is ink.
+        title: what stands above it.
+        is_wrong: draws the title in the colour of errors.
+        boxes: (left, top, right, bottom) in pixels each; the first is drawn dashed.
+    """
+
+    pixels: Array
+    title: str = ""
+    is_wrong: bool = False
+    boxes: tuple[Array, ...] = ()
+
+
 def draw_grid(
-    pictures: Sequence[Sequence[Array]],
+    rows: Sequence[Sequence[Tile]],
     out: Path,
     *,
-    titles: Sequence[Sequence[str]] | None = None,
     row_names: Sequence[str] = (),
-    wrong: Sequence[Sequence[bool]] | None = None,
-    boxes: Sequence[Sequence[dict[str, Array]]] | None = None,
     picture_in: float | None = None,
 ) -> Path:
-    """Rows of pictures, each with its title.
+    """Draws rows of pictures.
 
     Args:
-        pictures: rows of (height, width) or (height, width, 1), bright is ink.
+        rows: the pictures; a row may be shorter than others.
         out: the PNG file.
-        titles: one above each picture.
         row_names: one to the left of each row.
-        wrong: True draws a title in the colour of errors.
-        boxes: by name, (left, top, right, bottom) in pixels; the first name is drawn dashed.
         picture_in: the side of a picture in inches; by default the rows fill the column.
     """
-    columns = max(len(row) for row in pictures)
+    columns = max(len(row) for row in rows)
     side = picture_in or min(1.4, WIDTH_IN / columns)
+    above = TITLE_IN if any(tile.title for row in rows for tile in row) else 0.05
 
     def paint(figure: Figure, theme: Theme) -> None:
-        panels = figure.subplots(len(pictures), columns, squeeze=False)
-        for r, row in enumerate(panels):
-            for c, axes in enumerate(row):
-                axes.grid(visible=False)
-                axes.spines[:].set_visible(False)
-                axes.set(xticks=[], yticks=[])
-                if c >= len(pictures[r]):
-                    axes.set_visible(False)
-                    continue
-                axes.imshow(np.squeeze(pictures[r][c]), cmap="gray_r", interpolation="nearest")
-                if titles:
-                    bad = bool(wrong and wrong[r][c])
-                    colour = theme.series[1] if bad else theme.ink
-                    axes.set_title(titles[r][c], fontsize=8, fontweight="normal", color=colour)
-                if boxes:
-                    _add_boxes(axes, boxes[r][c], theme)
-            if row_names:
-                row[0].set_ylabel(row_names[r], fontsize=8)
+        panels = figure.subplots(len(rows), columns, squeeze=False)
+        for axes in panels.ravel():
+            axes.grid(visible=False)
+            axes.spines[:].set_visible(False)
+            axes.set(xticks=[], yticks=[])
+        for row, line in zip(rows, panels, strict=True):
+            for tile, axes in zip(row, line, strict=False):
+                _add_tile(axes, tile, theme)
+        for name, line in zip(row_names, panels, strict=False):
+            line[0].set_ylabel(name, fontsize=8)
 
-    return draw(
-        out,
-        paint,
-        width_in=min(WIDTH_IN, side * columns + (0.6 if row_names else 0)),
-        height_in=len(pictures) * (side + (TITLE_IN if titles else 0.05)) + 0.1,
-    )
+    width_in = min(WIDTH_IN, side * columns + (0.6 if row_names else 0))
+    return draw(out, paint, width_in=width_in, height_in=len(rows) * (side + above) + 0.1)
 
 
 def draw_map(vectors: Array, labels: Array, out: Path) -> Path:
@@ -89,8 +90,11 @@ def draw_map(vectors: Array, labels: Array, out: Path) -> Path:
     return draw(out, paint, height_in=5.2)
 
 
-def _add_boxes(axes: Any, boxes: dict[str, Array], theme: Theme) -> None:
-    for n, (left, top, right, bottom) in enumerate(boxes.values()):
+def _add_tile(axes: Any, tile: Tile, theme: Theme) -> None:
+    axes.imshow(np.squeeze(tile.pixels), cmap="gray_r", interpolation="nearest")
+    colour = theme.series[1] if tile.is_wrong else theme.ink
+    axes.set_title(tile.title, fontsize=8, fontweight="normal", color=colour)
+    for n, (left, top, right, bottom) in enumerate(tile.boxes):
         axes.add_patch(
             Rectangle(
                 (left - 0.5, top - 0.5),

@@ -84,9 +84,10 @@ def open_gallery(model: keras.Model) -> list[tuple[dict[str, Any], Array]]:
 
 def save_gallery(pictures: Sequence[tuple[dict[str, Any], Array]], out: Path) -> keras.Model:
     """Writes `model.keras` and `example.npz` of a train stage."""
-    from regrow.engine.inference import save_example
+    from regrow.training.inference import save_example
+    from regrow.training.saving import save_model
 
     model = build_gallery(pictures)
-    model.save(out / "model.keras")
+    save_model(model, out / "model.keras")
     save_example(out / "example.npz", model, np.arange(len(pictures), dtype="int32"))
     return model

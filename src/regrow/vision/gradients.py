@@ -1,6 +1,6 @@
 """Values and gradients of functions of arrays, compiled, on whichever backend Keras uses.
 
-The one place, beside the engine's training loops, that names the backends.
+The only module besides `training.epochs` that names the backends.
 """
 
 from __future__ import annotations

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
+import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.errors import DataError
-from regrow.engine.expectations import Expectation, expect
-from regrow.vision.canvas import PICTURES
-from regrow.vision.decoding import MAX_PIXELS, MIN_SIDE, Array, read_rgb
+from regrow.base.archive_members import is_damage, is_litter
+from regrow.base.digests import digest_file
+from regrow.base.errors import DataError, shorten_list
+from regrow.base.file_kinds import ZIP
+from regrow.vision.canvas import check_scaled
+from regrow.vision.decoding import Array, list_endings, read_rgb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from regrow.engine.spec import StageContext
+    from regrow.store.context import StageContext
 
 COLUMNS = ("name", "role", "path", "sha256", "bytes", "mode", "frames", "width", "height")
 MEASURES = ("brightness", "contrast")
 WEIGHTS = "weights.h5"
 MAX_ZIPPED, MAX_BYTES = 100, 1_000_000_000
+ENCRYPTED = 0x1  # a member's flag
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,9 @@ def write_manifest(ctx: StageContext, roles: Mapping[str, str]) -> dict[str, Any
         ctx: of a clean stage.
         roles: by source, what its pictures are for. Of a zip all pictures are taken.
 
+    Returns:
+        Facts: how many, where each came from, and as "notes" what was left out or ignored.
+
     Raises:
         DataError: a picture cannot be read; the weights are not those of the backbone.
     """
@@ -65,12 +73,16 @@ def write_manifest(ctx: StageContext, roles: Mapping[str, str]) -> dict[str, Any
 
     download = ctx.inputs["download"]
     files = {fact["name"]: fact for fact in download.facts["sources"]}
-    rows = []
+    rows: list[dict[str, Any]] = []
+    origins: dict[str, str] = {}
+    notes: list[str] = []
     for source, role in roles.items():
         if source in files:
             path, origin = download.file(files[source]["file"]), str(files[source]["origin"])
-            for number, (label, content) in enumerate(_list_pictures(path, origin), 1):
-                rows.append(_describe(ctx.out, f"{role}-{number}", role, label, content))
+            for number, (label, copy) in enumerate(_list_pictures(path, origin, notes), 1):
+                name = f"{role}-{number}"
+                origins[name] = label
+                rows.append(_describe(ctx.out, name, role, label, copy, notes))
                 ctx.progress("reading pictures", len(rows), 0)
     weights = weights_source(ctx.config.backbone)
     if weights in files:
@@ -79,55 +91,120 @@ def write_manifest(ctx: StageContext, roles: Mapping[str, str]) -> dict[str, Any
         build_backbone(ctx.config.backbone, weights=ctx.out / WEIGHTS)
     frame = pd.DataFrame(rows, columns=[*COLUMNS, *MEASURES])
     frame.to_parquet(ctx.out / "table.parquet", index=False)
-    return {"rows": len(frame), "columns": len(frame.columns), "pixels": int(_pixels(frame).sum())}
+    return {
+        "rows": len(frame),
+        "columns": len(frame.columns),
+        "pixels": int(_pixels(frame).sum()),
+        "origins": origins,
+        "notes": notes,
+    }
 
 
 def _pixels(frame: Any) -> Any:
     return frame["width"] * frame["height"]
 
 
-def _list_pictures(path: Path, origin: str) -> Iterator[tuple[str, bytes]]:
-    """The file itself, or the pictures of a zip in the order of their names."""
-    if not zipfile.is_zipfile(path):
-        yield origin, path.read_bytes()
+def _list_pictures(
+    path: Path, origin: str, notes: list[str]
+) -> Iterator[tuple[str, Callable[[Path], object]]]:
+    """What a person knows a picture by, and what copies it: the file, or the pictures of a zip.
+
+    Those of a zip come in the order of their names; what is left out is added to `notes`.
+
+    Raises:
+        DataError: the zip is damaged, encrypted, too large, or has no picture.
+    """
+    with path.open("rb") as stream:
+        zipped = stream.read(len(ZIP[0])) in ZIP
+    if not zipped:
+        yield origin, partial(shutil.copyfile, path)
         return
+    with _explain_damage(origin), zipfile.ZipFile(path) as archive:
+        for member in _choose_members(archive, origin, notes):
+            label = f"{origin}, {member.filename}"
+            yield label, partial(_extract, archive, member, label)
+
+
+@contextmanager
+def _explain_damage(where: str) -> Iterator[None]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = sorted(
-                (one for one in archive.infolist() if one.filename.lower().endswith(PICTURES)),
-                key=lambda one: one.filename,
+        yield
+    except Exception as error:
+        if not is_damage(error):
+            raise
+        raise DataError(
+            "the zip of pictures cannot be read",
+            where=where,
+            received=f"{type(error).__name__}: {error}",
+            expected="a whole zip, packed in the usual way (Deflate) and without a password",
+            remedies=["unpack it and pack the pictures again, or give one of them"],
+        ) from error
+
+
+def _choose_members(
+    archive: zipfile.ZipFile, origin: str, notes: list[str]
+) -> list[zipfile.ZipInfo]:
+    endings = tuple(list_endings())
+    files = [one for one in archive.infolist() if not (one.is_dir() or is_litter(one.filename))]
+    members = [one for one in files if one.filename.lower().endswith(endings)]
+    others = sorted(one.filename for one in files if not one.filename.lower().endswith(endings))
+    size = sum(member.file_size for member in members)
+    if not 0 < len(members) <= MAX_ZIPPED or size > MAX_BYTES:
+        raise DataError(
+            "the zip cannot be taken as pictures",
+            where=origin,
+            received=f"{len(members)} pictures, {size:,} bytes"
+            + (f"; other files: {shorten_list(others)}" if others else ""),
+            expected=f"1 to {MAX_ZIPPED} pictures, {MAX_BYTES:,} bytes in all at most",
+            remedies=["save what is not PNG, JPEG or the like (HEIC, say) as JPEG, and pack that"],
+        )
+    for member in members:
+        if member.flag_bits & ENCRYPTED:
+            raise DataError(
+                "the zip of pictures is encrypted, and regrow has no password for it",
+                where=f"{origin}, {member.filename}",
+                expected="a zip without a password",
+                remedies=["unpack it and pack the pictures again without one"],
             )
-            size = sum(member.file_size for member in members)
-            if not 0 < len(members) <= MAX_ZIPPED or size > MAX_BYTES:
-                raise DataError(
-                    "the zip cannot be taken as pictures",
-                    where=origin,
-                    received=f"{len(members)} pictures, {size:,} bytes",
-                    expected=f"1 to {MAX_ZIPPED} pictures, {MAX_BYTES:,} bytes in all at most",
-                )
-            for member in members:
-                yield f"{origin}, {member.filename}", archive.read(member)
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise DataError("the zip cannot be read", where=origin, received=str(error)) from error
+    if others:
+        notes.append(
+            f"of {origin} these files are not pictures and were left out: {shorten_list(others)}"
+        )
+    return sorted(members, key=lambda one: one.filename)
 
 
-def _describe(out: Path, name: str, role: str, origin: str, content: bytes) -> dict[str, Any]:
-    digest = hashlib.sha256(content).hexdigest()
+def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: str, target: Path) -> None:
+    with _explain_damage(label), archive.open(member) as reader, target.open("wb") as stream:
+        shutil.copyfileobj(reader, stream)
+
+
+def _describe(
+    out: Path,
+    name: str,
+    role: str,
+    origin: str,
+    copy: Callable[[Path], object],
+    notes: list[str],
+) -> dict[str, Any]:
     path = out / "pictures" / name
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(content)
+    copy(path)
     try:
         found = read_rgb(path)
     except DataError as error:
         error.where = origin  # not the store's copy, which the person has never seen
         raise
+    if found.note:
+        notes.append(f"{origin}: {found.note}")
+    if found.frames > 1:
+        notes.append(f"{origin} has {found.frames} frames: the first is taken")
     grey = found.pixels.mean(axis=2)
     return {
         "name": name,
         "role": role,
         "path": f"pictures/{name}",
-        "sha256": digest,
-        "bytes": len(content),
+        "sha256": digest_file(path),
+        "bytes": path.stat().st_size,
         "mode": found.mode,
         "frames": found.frames,
         "width": found.pixels.shape[1],
@@ -135,6 +212,23 @@ def _describe(out: Path, name: str, role: str, origin: str, content: bytes) -> d
         "brightness": float(grey.mean()),
         "contrast": float(np.ptp(grey)),
     }
+
+
+def check_sizes(ctx: StageContext, rows: Sequence[Row], allowed: int) -> None:
+    """Makes sure, before the work begins, that enough is left of each picture in its `size`.
+
+    Args:
+        ctx: of a train stage whose settings have a `size`.
+        allowed: the largest `size`.
+
+    Raises:
+        DataError: a picture is too narrow.
+    """
+    origins = ctx.inputs["clean"].facts.get("origins", {})
+    for row in rows:
+        check_scaled(
+            row.read().shape, ctx.config.size, origins.get(row.name, row.name), allowed=allowed
+        )
 
 
 def read_manifest(table: Path, role: str | None = None) -> list[Row]:
@@ -159,46 +253,7 @@ def profile_manifest(table: Path) -> dict[str, Any]:
     """The profile of the pictures, to compare later ones with."""
     import pandas as pd
 
-    from regrow.engine.profile import profile_table
+    from regrow.checks.profiles import profile_table
 
     measures = ["width", "height", "bytes", *MEASURES]
     return profile_table(pd.read_parquet(table, columns=measures), measures)
-
-
-EXPECTATIONS: tuple[Expectation, ...] = (
-    expect(
-        "table_columns_to_match_ordered_list",
-        "training picks columns by name",
-        column_list=[*COLUMNS, *MEASURES],
-    ),
-    expect("table_row_count_to_be_between", "there is a picture", min_value=1),
-    expect("column_values_to_be_unique", "a picture is found by its name", column="name"),
-    expect(
-        "column_values_to_match_regex",
-        "a picture is known by the digest of its file",
-        column="sha256",
-        regex="^[0-9a-f]{64}$",
-    ),
-    *(
-        expect(
-            "column_values_to_be_between",
-            "after five poolings nothing is left of a smaller picture; a larger one is no photo",
-            column=side,
-            min_value=MIN_SIDE,
-            max_value=MAX_PIXELS // MIN_SIDE,
-        )
-        for side in ("width", "height")
-    ),
-    expect(
-        "column_values_to_be_between",
-        "on a picture of one brightness there is nothing to be seen",
-        column="contrast",
-        min_value=8,
-    ),
-    expect(
-        "column_distinct_values_to_contain_set",
-        "there is a photo to work on",
-        column="role",
-        value_set=["photo"],
-    ),
-)

@@ -6,14 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from regrow.engine.errors import DataError
-from regrow.vision.decoding import is_deep, on_white, open_picture, scale_deep
+from regrow.base.errors import DataError
+from regrow.vision.canvas import fit_size
+from regrow.vision.colour import plan_conversion
+from regrow.vision.decoding import on_white, open_picture
 from regrow.vision.digits import INK_MAX, SIDE, Array
+from regrow.vision.levels import scale
 
 # A border this much brighter than the middle is paper.
 INK_THRESHOLD = 0.25
 # Less is not told apart from the noise of a scanner or of JPEG.
 MIN_CONTRAST = 1 / 16
+MAX_SIDE = 4096
 
 
 def read_grey(path: Path) -> Array:
@@ -22,14 +26,23 @@ def read_grey(path: Path) -> Array:
     Transparent parts count as white paper; of an animation the first frame is taken.
 
     Raises:
-        DataError: it is no picture, cut short, has more than 50 million pixels, or shows nothing:
-            one brightness all over, or values that are no numbers.
+        DataError: it is no picture, cut short, has too many pixels, or shows nothing: one
+            brightness all over, or values that are not numbers.
     """
-    with open_picture(path) as (picture, _frames):
-        if is_deep(picture):
-            grey = scale_deep(path, picture)
-        else:
-            grey = np.asarray(on_white(picture).convert("L"), dtype="float32") / 255
+    with open_picture(path) as opened:
+        size = (opened.picture.height, opened.picture.width)
+        levels = opened.levels
+        grey = np.empty(size, "float32" if levels else "uint8")
+        convert, _note = plan_conversion(opened.picture)
+        for rows, part in opened.strips():
+            if levels:
+                grey[rows] = scale(path, part, levels)
+            else:
+                grey[rows] = np.asarray(on_white(convert(part)).convert("L"))
+    # The picture is closed by now, so that it and the floats are not in memory at once.
+    if not levels:
+        grey = grey.astype("float32")
+        grey /= 255
     return _check_contrast(path, grey)
 
 
@@ -49,6 +62,7 @@ def to_digit(grey: Array) -> Array:
         rows, columns = (np.flatnonzero((ink > INK_THRESHOLD).any(axis=axis)) for axis in (1, 0))
         if len(rows):
             ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        ink = _shrink(ink)
         height, width = ink.shape
         side = max(height, width)
         square = np.zeros((side, side), "float32")
@@ -58,6 +72,16 @@ def to_digit(grey: Array) -> Array:
         ink = np.asarray(resized)
     digit: Array = (ink * INK_MAX)[..., np.newaxis].astype("float32")
     return digit
+
+
+def _shrink(ink: Array) -> Array:
+    """The ink with at most `MAX_SIDE` pixels on a side, so that its square stays small."""
+    from PIL import Image
+
+    size = fit_size(ink.shape, MAX_SIDE)
+    if size == ink.shape:
+        return ink
+    return np.asarray(Image.fromarray(ink).resize(size[::-1], Image.Resampling.BOX))
 
 
 def to_ink(grey: Array) -> Array:

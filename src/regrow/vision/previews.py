@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from regrow.engine.progress import show
+from regrow.base.progress import show
 from regrow.vision.canvas import make_sheet, resize, save_picture, to_bytes
 from regrow.vision.decoding import Array, read_rgb
 
@@ -38,7 +38,7 @@ class Previews:
 
     def list_pictures(self) -> list[tuple[str, Array]]:
         """Those kept so far, each with the step that it shows."""
-        paths = sorted(self.folder.glob("*.jpg")) if self.folder else []
+        paths = sorted(self.folder.glob("[!.]*.jpg")) if self.folder else []
         return [(f"step {int(path.stem)}", read_rgb(path, min_side=1).pixels) for path in paths]
 
     def draw_sheet(self, before: Array, after: Array, *, most: int = 10) -> Array:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regrow.engine.errors import DataError
-from regrow.engine.expectations import Expectation, expect
-from regrow.models.air_quality.columns import COLUMNS, INPUTS, TARGET, TIMESTAMP
-from regrow.models.air_quality.reader import SCHEMA, Reading, read_blocks
+from regrow.base.errors import DataError
+from regrow.base.file_kinds import name_kind
+from regrow.models.air_quality.columns import COLUMNS, TARGET, TIMESTAMP
+from regrow.models.air_quality.reader import SCHEMA, TYPED, Reading, read_blocks
+from regrow.models.air_quality.typed import read_typed
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Collection, Iterator
 
-    from regrow.engine.spec import StageContext
+    import pandas as pd
+    import pyarrow as pa
+
+    from regrow.store.context import StageContext
 
 FILE = "AirQualityUCI.csv"
 SENSORS = (
@@ -45,16 +49,10 @@ def clean(ctx: StageContext) -> dict[str, Any]:
     source = ctx.inputs["download"].file(FILE)
     out = ctx.out / "table.parquet"
     facts = Reading()
-    try:
-        with pq.ParquetWriter(out, SCHEMA, compression="zstd") as writer:
-            for batch in read_blocks(source, facts):
-                writer.write_batch(batch)
-                ctx.progress("clean rows", facts.rows, 0)
-    except DataError as error:
-        # A person knows the file by where it came from, not by its copy in the store.
-        origin = ctx.inputs["download"].facts["sources"][0]["origin"]
-        error.where = (error.where or "").replace(str(source), str(origin))
-        raise
+    with pq.ParquetWriter(out, SCHEMA, compression="zstd") as writer:
+        for batch in read_table(source, facts):
+            writer.write_batch(batch)
+            ctx.progress("clean rows", facts.rows, 0)
     if facts.rows_out_of_order:
         # Sorting needs the whole table in memory; a file in order never comes here.
         table = pq.read_table(out)
@@ -99,7 +97,7 @@ def _summarise(table: Path) -> tuple[dict[str, int], str, str]:
 
 
 def read_readings(path: Path) -> pd.DataFrame:
-    """Readings to predict from: the file's own format, or Parquet with our column names.
+    """Readings to predict from: the file's own format, or Parquet, Arrow or Excel.
 
     Returns:
         A frame with `timestamp` and the columns of `INPUTS`, float64, NaN for missing; benzene is
@@ -108,86 +106,22 @@ def read_readings(path: Path) -> pd.DataFrame:
     Raises:
         DataError: columns are missing, or a value cannot be read.
     """
-    import pandas as pd
     import pyarrow as pa
 
-    if path.suffix == ".parquet":
-        try:
-            frame = pd.read_parquet(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(
-                "the file is not Parquet", where=str(path), received=str(error).splitlines()[0]
-            ) from error
-        missing = [name for name in (TIMESTAMP, *INPUTS) if name not in frame.columns]
-        if missing:
-            raise DataError(
-                "columns are missing",
-                where=str(path),
-                received=", ".join(map(str, frame.columns)),
-                expected=", ".join((TIMESTAMP, *INPUTS)),
-            )
-        return frame
-    batches = list(read_blocks(path, Reading(), optional={TARGET}))
+    batches = list(read_table(path, Reading(), optional={TARGET}))
     readings: pd.DataFrame = pa.Table.from_batches(batches, schema=SCHEMA).to_pandas()
     return readings
 
 
-def _between(column: str, low: float, high: float, why: str) -> Expectation:
-    return expect("column_values_to_be_between", why, column=column, min_value=low, max_value=high)
+def read_table(
+    path: Path, facts: Reading, *, optional: Collection[str] = ()
+) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of a CSV, Parquet, Arrow or Excel file; see `reader.read_blocks`.
 
-
-EXPECTATIONS: tuple[Expectation, ...] = (
-    expect(
-        "table_columns_to_match_ordered_list",
-        "training picks columns by name",
-        column_list=[TIMESTAMP, *COLUMNS.values()],
-    ),
-    expect(
-        "table_row_count_to_be_between",
-        "less than six weeks of hours cannot show a season or a test split",
-        min_value=1000,
-    ),
-    expect("column_values_to_not_be_null", "every reading has its hour", column=TIMESTAMP),
-    expect(
-        "column_values_to_be_unique",
-        "an hour that stands twice would be in training and in the test split",
-        column=TIMESTAMP,
-    ),
-    expect(
-        "column_values_to_not_be_null",
-        "without benzene there is nothing to learn or to test",
-        column=TARGET,
-        mostly=0.8,
-    ),
-    *(
-        expect(
-            "column_values_to_not_be_null",
-            "the device's sensors fail together, in about 4 % of the hours",
-            column=name,
-            mostly=0.8,
-        )
-        for name in SENSORS
-    ),
-    *(
-        expect(
-            "column_values_to_not_be_null",
-            "the reference analysers are missing in up to a fifth of the hours",
-            column=name,
-            mostly=0.5,
-        )
-        for name in ANALYSERS
-    ),
-    _between(TARGET, 0, 200, "a concentration in street air, in µg/m³"),
-    *(
-        _between(name, 100, 5000, "the sensors' response, in the device's units")
-        for name in SENSORS
-        if name.startswith("pt08")
-    ),
-    _between("co_mg_m3", 0, 50, "a concentration in street air, in mg/m³"),
-    _between("nmhc_ug_m3", 0, 5000, "a concentration in street air, in µg/m³"),
-    _between("nox_ppb", 0, 5000, "a concentration in street air, in ppb"),
-    _between("no2_ug_m3", 0, 1000, "a concentration in street air, in µg/m³"),
-    _between("temperature_c", -30, 60, "air temperature in °C"),
-    _between("relative_humidity_pct", 0, 100, "a percentage"),
-    _between("absolute_humidity", 0, 10, "absolute humidity in the file's units"),
-)
+    Raises:
+        DataError: the file cannot be read; names file, line and column.
+    """
+    kind = name_kind(path)
+    if kind in TYPED:
+        return read_typed(path, kind, facts, optional=optional)
+    return read_blocks(path, facts, optional=optional)

@@ -8,23 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.inference import answer, load_model
-from regrow.engine.plots import plot_bars, plot_over_time, plot_residuals, plot_scatter
-from regrow.engine.trainings import load_runs
 from regrow.models.air_quality.columns import FEATURES, INPUTS
 from regrow.models.air_quality.score import measure
+from regrow.models.air_quality.slices import UNIT, tabulate_slices
 from regrow.models.air_quality.table import Array, Rows, read_rows, split
+from regrow.report.charts import plot_comparison, plot_over_time, plot_residuals, plot_scatter
+from regrow.report.evaluation import Comparison, Evaluation, Figures, Scores, Table
+from regrow.training.inference import answer, load_model
+from regrow.training.seeds import load_runs
 
 if TYPE_CHECKING:
-    from regrow.engine.spec import StageContext
-    from regrow.models.air_quality.spec import AirQualityConfig
+    import pandas as pd
 
-UNIT = "µg/m³"
-LABEL = "benzene"
+    from regrow.models.air_quality.spec import AirQualityConfig
+    from regrow.store.context import StageContext
+
 S2 = FEATURES.index("pt08_s2_nmhc")
 # The column is rounded to 0.1: an error spread evenly over that width has this root mean square.
 ROUNDING_FLOOR = 0.1 / np.sqrt(12)
 SEED = 0
+MEAN = "training mean"
 
 
 def evaluate(ctx: StageContext) -> dict[str, Any]:
@@ -33,122 +36,110 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     Writes `evaluation.json`, `predictions.parquet` (timestamp, actual, predicted, residual, in
     µg/m³) and the figures.
     """
-    import pandas as pd
-
     config: AirQualityConfig = ctx.config
-    table = ctx.inputs["clean"].file("table.parquet")
+    table, train = ctx.inputs["clean"].file("table.parquet"), ctx.inputs["train"]
     training, test = split(read_rows(table), config.test_share)
-    runs = _measure_runs(ctx, test)
     baselines = {
         "all-sensors": _measure_baselines(training, test, with_s2=True, progress=ctx.progress),
         "without-s2": _measure_baselines(training, test, with_s2=False, progress=ctx.progress),
     }
-    published = load_model(ctx.inputs["train"].file("model.keras"))
-    predicted = answer(published, test.x)[:, 0]
-    actual = test.y[:, 0]
-    frame = pd.DataFrame({"timestamp": test.time, "actual": actual, "predicted": predicted})
-    frame["residual"] = frame["predicted"] - frame["actual"]
-    frame.to_parquet(ctx.out / "predictions.parquet", index=False)
-    first = next(iter(config.variants))
-    evaluation: dict[str, Any] = {
-        "headline": _headline(first, runs[first], baselines.get(first, {}), config.test_share),
-        "metrics": {
-            **measure(actual, predicted),
-            **{f"rmse_{name}": float(np.mean(values)) for name, values in runs.items()},
+    comparisons = {
+        name: Comparison("network", _measure_runs(train.path, name, test), baselines.get(name, {}))
+        for name in config.variants
+    }
+    predictions = _predict(load_model(train.file("model.keras")), test)
+    predictions.to_parquet(ctx.out / "predictions.parquet", index=False)
+    first, comparison = next(iter(comparisons.items()))
+    tables = [_tabulate(name, found, len(test)) for name, found in comparisons.items()]
+    evaluation = Evaluation(
+        headline=comparison.headline(
+            "rmse",
+            f"RMSE on the last {config.test_share:.0%} of the hours ({first})",
+            unit=UNIT,
+            simplest=MEAN if MEAN in comparison.baselines else None,
+        ),
+        metrics={
+            **measure(predictions["actual"].to_numpy(), predictions["predicted"].to_numpy()),
+            **{f"rmse_{name}": found.mean("rmse") for name, found in comparisons.items()},
         },
-        "tables": [
-            _table(name, values, baselines.get(name, {}), len(test))
-            for name, values in runs.items()
+        tables=[
+            *([_tabulate_book(ctx, table)] if config.recipe == "book" else []),
+            *tables,
+            *tabulate_slices(predictions),
         ],
-        "figures": _draw(ctx.out, test, predicted, runs, baselines),
-        "notes": _notes(config, training, test),
-    }
-    if config.recipe == "book":
-        evaluation["tables"].insert(0, _book_table(ctx, table))
-    (ctx.out / "evaluation.json").write_text(json.dumps(evaluation, ensure_ascii=False, indent=1))
-    return {"metrics": evaluation["metrics"], "test_rows": len(test)}
+        figures=_draw(ctx.out, predictions, comparisons),
+        notes=_note(config, training, test),
+    )
+    evaluation.write(ctx.out)
+    return {"metrics": evaluation.metrics, "test_rows": len(test)}
 
 
-def _measure_runs(ctx: StageContext, test: Rows) -> dict[str, list[float]]:
-    """Test RMSE of every seed, by variant."""
-    return {
-        name: [
-            measure(test.y[:, 0], answer(model, test.x)[:, 0])["rmse"]
-            for model in load_runs(ctx.inputs["train"].path, name).values()
-        ]
-        for name in ctx.config.variants
-    }
+def _measure_runs(train: Path, variant: str, test: Rows) -> list[Scores]:
+    models = load_runs(train, variant).values()
+    return [measure(test.y[:, 0], answer(model, test.x)[:, 0]) for model in models]
+
+
+def _predict(model: Any, test: Rows) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.DataFrame({"timestamp": test.time, "actual": test.y[:, 0]})
+    frame["predicted"] = answer(model, test.x)[:, 0]
+    frame["residual"] = frame["predicted"] - frame["actual"]
+    return frame
 
 
 def _measure_baselines(
     training: Rows, test: Rows, *, with_s2: bool, progress: Any
-) -> dict[str, float]:
-    """Test RMSE of simple models on the same rows; missing inputs get the training mean."""
+) -> dict[str, Scores]:
+    """Test errors of simple models on the same rows; missing inputs get the training mean."""
     from sklearn.dummy import DummyRegressor
     from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
     from sklearn.impute import SimpleImputer
-    from sklearn.isotonic import IsotonicRegression
     from sklearn.linear_model import LinearRegression
     from sklearn.pipeline import make_pipeline
 
     # An imputer drops a column without any value; so does this, for all baselines alike.
-    columns = [
-        n
-        for n in range(len(INPUTS))
-        if (with_s2 or n != S2) and np.isfinite(training.x[:, n]).any()
-    ]
+    filled = np.flatnonzero(np.isfinite(training.x[:, : len(INPUTS)]).any(axis=0))
+    columns = [n for n in filled if with_s2 or n != S2]
     models: dict[str, Any] = {
-        "training mean": DummyRegressor(),
+        MEAN: DummyRegressor(),
         "linear regression": LinearRegression(),
         "gradient boosting": HistGradientBoostingRegressor(random_state=SEED),
         "random forest": RandomForestRegressor(n_jobs=2, random_state=SEED),
     }
-    errors: dict[str, float] = {}
-    actual = test.y[:, 0]
+    scores: dict[str, Scores] = {}
+    actual, what = test.y[:, 0], f"baselines {'with' if with_s2 else 'without'} S2"
     for number, (name, model) in enumerate(models.items()):
-        progress(f"baselines {'with' if with_s2 else 'without'} S2", number, len(models))
+        progress(what, number, len(models))
         fitted = make_pipeline(SimpleImputer(), model).fit(training.x[:, columns], training.y[:, 0])
-        errors[name] = measure(actual, fitted.predict(test.x[:, columns]))["rmse"]
+        scores[name] = measure(actual, fitted.predict(test.x[:, columns]))
     if with_s2:
-        mean = float(np.nanmean(training.x[:, S2]))
-        isotonic = IsotonicRegression(out_of_bounds="clip")
-        isotonic.fit(np.nan_to_num(training.x[:, S2], nan=mean), training.y[:, 0])
-        predicted = isotonic.predict(np.nan_to_num(test.x[:, S2], nan=mean))
-        errors["isotonic on PT08.S2"] = measure(actual, predicted)["rmse"]
-    progress(f"baselines {'with' if with_s2 else 'without'} S2", len(models), len(models))
-    return errors
+        scores["isotonic on PT08.S2"] = measure(actual, _predict_by_s2(training, test))
+    progress(what, len(models), len(models))
+    return scores
 
 
-def _headline(
-    name: str, values: list[float], baselines: dict[str, float], test_share: float
-) -> dict[str, Any]:
-    best = min(baselines, key=lambda key: baselines[key])
-    return {
-        "metric": "rmse",
-        "label": f"RMSE on the last {test_share:.0%} of the hours ({name})",
-        "unit": UNIT,
-        "direction": "minimize",
-        "value": float(np.mean(values)),
-        "spread": float(np.std(values)),
-        "seeds": len(values),
-        "baseline": {"name": best, "value": baselines[best]},
-    }
+def _predict_by_s2(training: Rows, test: Rows) -> Array:
+    from sklearn.isotonic import IsotonicRegression
+
+    mean = float(np.nanmean(training.x[:, S2]))
+    isotonic = IsotonicRegression(out_of_bounds="clip")
+    isotonic.fit(np.nan_to_num(training.x[:, S2], nan=mean), training.y[:, 0])
+    predicted: Array = isotonic.predict(np.nan_to_num(test.x[:, S2], nan=mean))
+    return predicted
 
 
-def _table(
-    name: str, values: list[float], baselines: dict[str, float], test_rows: int
-) -> dict[str, Any]:
-    network = [f"network ({len(values)} seeds)", float(np.mean(values)), float(np.std(values))]
-    rows = [network, *([key, value, None] for key, value in baselines.items())]
-    return {
-        "title": f"Variant {name}",
-        "caption": f"On the last {test_rows} hours with a benzene value, in order of time.",
-        "columns": ["model", f"RMSE {UNIT}", "spread over seeds"],
-        "rows": rows,
-    }
+def _tabulate(variant: str, comparison: Comparison, test_rows: int) -> Table:
+    return Table(
+        title=f"Variant {variant}",
+        caption=f"On the last {test_rows} hours with a benzene value, in order of time.",
+        columns=("model", f"RMSE {UNIT}", "spread over seeds"),
+        rows=comparison.rows(["rmse"], spreads=["rmse"]),
+        best_by=f"RMSE {UNIT}",
+    )
 
 
-def _book_table(ctx: StageContext, table: Path) -> dict[str, Any]:
+def _tabulate_book(ctx: StageContext, table: Path) -> Table:
     """The chapter's own figure: scaled errors, the value -200 counted as benzene."""
     rows = read_rows(table, book=True)
     _training, test = split(rows, ctx.config.test_share)
@@ -159,72 +150,47 @@ def _book_table(ctx: StageContext, table: Path) -> dict[str, Any]:
         predicted = answer(load_model(path), test.x)
         scaled = float(np.mean((predicted - test.y) ** 2) / rows.y.std() ** 2)
         lines.append([run["run"], run["val_loss"], scaled])
-    return {
-        "title": "The chapter's figures: scaled mean squared error",
-        "caption": (
+    return Table(
+        title="The chapter's figures: scaled mean squared error",
+        caption=(
             "Each missing value counts as the reading -200, and the scaler has seen the test rows: "
             "its spread of benzene is 41 in place of 7, so errors look small."
         ),
-        "columns": ["run", "validation", "last rows"],
-        "rows": lines,
-        "best_by": None,
-    }
+        columns=("run", "validation", "last rows"),
+        rows=lines,
+    )
 
 
-def _draw(
-    out: Path,
-    test: Rows,
-    predicted: Array,
-    runs: dict[str, list[float]],
-    baselines: dict[str, dict[str, float]],
-) -> list[dict[str, str]]:
-    figures = out / "figures"
-    figures.mkdir()
-    actual = test.y[:, 0]
-    labels: dict[str, Any] = {"label": LABEL, "unit": UNIT}
-    plot_over_time(test.time, actual, {"network": predicted}, figures / "over_time.png", **labels)
-    plot_residuals(actual, {"network": predicted}, figures / "residuals.png", **labels)
-    plot_scatter(actual, {"network": predicted}, figures / "scatter.png", **labels)
-    shown = [
-        {
-            "file": "figures/over_time.png",
-            "title": "Benzene over time",
-            "caption": "Actual and predicted hourly benzene on the hours that training never saw.",
-        },
-        {
-            "file": "figures/residuals.png",
-            "title": "Residuals",
-            "caption": "Predicted minus actual. The column is rounded to 0.1.",
-        },
-        {
-            "file": "figures/scatter.png",
-            "title": "Predicted against actual",
-            "caption": "A perfect prediction lies on the diagonal.",
-        },
-    ]
-    for name, values in runs.items():
-        network = f"network, {name}"
-        bars = {network: float(np.mean(values)), **baselines.get(name, {})}
-        file = f"figures/baselines_{name}.png"
-        plot_bars(
-            bars,
-            out / file,
-            label="RMSE",
-            unit=UNIT,
-            highlight=(network,),
-            spreads={network: float(np.std(values))},
+def _draw(out: Path, predictions: pd.DataFrame, comparisons: dict[str, Comparison]) -> Figures:
+    figures = Figures(out)
+    actual = predictions["actual"].to_numpy()
+    found = {"network": predictions["predicted"].to_numpy()}
+    labels: Any = {"label": "benzene", "unit": UNIT}
+    path = figures.add(
+        "over_time.png",
+        "Benzene over time",
+        "Actual and predicted hourly benzene on the hours that training never saw.",
+    )
+    plot_over_time(predictions["timestamp"].to_numpy(), actual, found, path, **labels)
+    path = figures.add(
+        "residuals.png", "Residuals", "Predicted minus actual. The column is rounded to 0.1."
+    )
+    plot_residuals(actual, found, path, **labels)
+    path = figures.add(
+        "scatter.png", "Predicted against actual", "A perfect prediction lies on the diagonal."
+    )
+    plot_scatter(actual, found, path, **labels)
+    for name, comparison in comparisons.items():
+        path = figures.add(
+            f"baselines_{name}.png",
+            f"Beside simple models ({name})",
+            "All fitted on the same training rows; shorter is better.",
         )
-        shown.append(
-            {
-                "file": file,
-                "title": f"Beside simple models ({name})",
-                "caption": "All fitted on the same training rows; shorter is better.",
-            }
-        )
-    return shown
+        plot_comparison(comparison, "rmse", path, label="RMSE", unit=UNIT)
+    return figures
 
 
-def _notes(config: AirQualityConfig, training: Rows, test: Rows) -> list[str]:
+def _note(config: AirQualityConfig, training: Rows, test: Rows) -> list[str]:
     notes = [
         f"Training rows end at {training.time[-1]!s:.16}; test rows begin at {test.time[0]!s:.16}.",
         "Benzene in this file was computed from PT08.S2 and rounded to 0.1, so the variant with "

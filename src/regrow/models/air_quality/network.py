@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from regrow.engine.inference import answer, load_model, save_example
-from regrow.engine.profile import profile_table
-from regrow.engine.training import FitPlan, FitResult, falling_adam, fit, set_seed
-from regrow.engine.trainings import record_of, run_trainings
+from regrow.checks.profiles import profile_table
 from regrow.layers import (
     Calendar,
     FillMissing,
@@ -27,13 +24,17 @@ from regrow.layers import (
     Squared,
 )
 from regrow.models.air_quality.columns import FEATURES, INPUTS, TARGET
-from regrow.models.air_quality.table import Array, Rows, read_rows, split
+from regrow.models.air_quality.table import Array, Rows, read_rows, refuse_constant, split
+from regrow.training.fit import FitResult, falling_adam, fit, set_seed
+from regrow.training.inference import answer, load_model, save_example
+from regrow.training.plan import FitPlan
+from regrow.training.seeds import record_of, run_trainings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from regrow.engine.spec import StageContext
     from regrow.models.air_quality.spec import AirQualityConfig, Variant
+    from regrow.store.context import StageContext
 
 # Concentrations and the sensors' responses vary by factors; temperature and humidity by amounts.
 LINEAR = ("temperature_c", "relative_humidity_pct")
@@ -51,6 +52,8 @@ def train(ctx: StageContext) -> dict[str, Any]:
     book = config.recipe == "book"
     rows = read_rows(ctx.inputs["clean"].file("table.parquet"), book=book)
     training, _test = split(rows, config.test_share)
+    if not book:
+        refuse_constant(training, config.variants)
     facts = run_trainings(
         ctx,
         {

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regrow.engine.inference import answer
-from regrow.models.air_quality.columns import TARGET, TIMESTAMP
+from regrow.base.errors import DataError
+from regrow.models.air_quality.columns import INPUTS, TARGET, TIMESTAMP
 from regrow.models.air_quality.data import read_readings
 from regrow.models.air_quality.table import to_features
+from regrow.training.inference import answer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,9 +25,36 @@ def predict(model: Any, paths: Sequence[Path]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    frame = pd.concat([read_readings(path) for path in paths], ignore_index=True)
+    return predict_frame(model, pd.concat(map(read_readings, paths), ignore_index=True))
+
+
+def predict_frame(model: Any, frame: pd.DataFrame) -> pd.DataFrame:
+    """As `predict`, for readings in memory: the columns as `read_readings` returns them.
+
+    Raises:
+        DataError: a column that the model needs is missing, or the timestamps are no dates.
+    """
+    _check(frame)
     result = frame[[TIMESTAMP]].copy()
     if TARGET in frame and frame[TARGET].notna().any():
         result[TARGET] = frame[TARGET]
     result[f"{TARGET}_predicted"] = answer(model, to_features(frame))[:, 0]
     return result
+
+
+def _check(frame: pd.DataFrame) -> None:
+    missing = [name for name in (TIMESTAMP, *INPUTS) if name not in frame.columns]
+    if missing:
+        raise DataError(
+            f"columns are missing: {', '.join(missing)}",
+            where="the frame to predict from",
+            received=", ".join(map(str, frame.columns)),
+            expected=", ".join((TIMESTAMP, *INPUTS)),
+        )
+    if frame[TIMESTAMP].dtype.kind != "M":
+        raise DataError(
+            "the times are no dates",
+            where=f"the frame to predict from, column {TIMESTAMP}",
+            received=str(frame[TIMESTAMP].dtype),
+            expected="datetime64, as pandas.to_datetime makes it",
+        )

@@ -7,6 +7,7 @@ at the end, times such as 18.00.00, and -200 where a value is missing.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from regrow.engine.errors import DataError
-from regrow.models.air_quality.columns import COLUMNS, DATE, TIME, TIMESTAMP
+from regrow.base.errors import DataError
+from regrow.base.file_kinds import name_kind
+from regrow.models.air_quality.columns import COLUMNS, DATE, TARGET, TIME, TIMESTAMP
 
 MISSING = -200.0
 BLOCK_BYTES = 4 << 20
+# What `typed.py` reads.
+TYPED = ("a Parquet file", "an Arrow file", "an Excel workbook")
 MAX_LINE_BYTES = 10_000
+MAX_LISTED = 20
 
 NUMBER = r"^\s*[+-]?[0-9]+(,[0-9]+)?\s*$"
 SCHEMA = pa.schema(
@@ -71,6 +76,16 @@ def read_blocks(
         )
 
 
+def check_file(path: Path, *, training: bool) -> None:
+    """Checks the header of a file to train on or to predict from; benzene is to train on only.
+
+    Raises:
+        DataError: it is not that of the Air Quality file.
+    """
+    if name_kind(path) not in TYPED:  # these are looked at when they are read
+        _check_header(path, _read_header(path, Reading()), () if training else {TARGET})
+
+
 def _read_header(path: Path, facts: Reading) -> list[str]:
     with path.open("rb") as stream:
         first = stream.readline(MAX_LINE_BYTES)
@@ -82,12 +97,14 @@ def _read_header(path: Path, facts: Reading) -> list[str]:
             remedies=["download the file again, or give another with --source"],
         )
     facts.byte_order_mark = first.startswith(b"\xef\xbb\xbf")
+    # A line ends with CR, LF or both.
+    first = re.split(rb"(?<=\n)|\r(?!\n)", first, maxsplit=1)[0]
     facts.unix_line_ends = not first.endswith(b"\r\n")
     if b"\x00" in first or not first.removeprefix(b"\xef\xbb\xbf").isascii():
         raise DataError(
             "the file is not plain text",
             where=f"{path}, line 1",
-            received=repr(first[:40]),
+            received=f"{first[:40]!r}" + (f"; it is {kind}" if (kind := name_kind(path)) else ""),
             expected="a header of ASCII text",
             remedies=["unpack the archive first, or save the file as CSV in UTF-8"],
         )
@@ -122,7 +139,8 @@ def _check_header(path: Path, header: list[str], optional: Collection[str]) -> l
         raise DataError(
             "the columns are not those of the Air Quality file",
             where=f"{path}, line 1",
-            received="\n".join(lines),
+            received="\n".join(lines[:MAX_LISTED])
+            + (f"\nand {len(lines) - MAX_LISTED:,} more" if len(lines) > MAX_LISTED else ""),
             expected=";".join(known),
             remedies=["rename or add the columns, or give another file with --source"],
         )
@@ -131,12 +149,6 @@ def _check_header(path: Path, header: list[str], optional: Collection[str]) -> l
 
 def _text_blocks(path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
     """The rows below the header as text, block by block."""
-    troubles: list[str] = []
-
-    def refuse(row: Any) -> str:
-        troubles.append(f"{row.actual_columns} fields in {str(row.text)[:60]!r}")
-        return "error"
-
     try:
         reader = pa.csv.open_csv(
             path,
@@ -144,10 +156,7 @@ def _text_blocks(path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
                 column_names=names, skip_rows=1, block_size=BLOCK_BYTES, use_threads=False
             ),
             parse_options=pa.csv.ParseOptions(
-                delimiter=";",
-                quote_char=False,
-                ignore_empty_lines=False,
-                invalid_row_handler=refuse,
+                delimiter=";", quote_char=False, ignore_empty_lines=False
             ),
             convert_options=pa.csv.ConvertOptions(
                 column_types={name: pa.string() for name in names}, strings_can_be_null=False
@@ -155,10 +164,10 @@ def _text_blocks(path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
         )
         yield from reader
     except pa.ArrowInvalid as error:
-        raise _explain(path, str(error), troubles, len(names)) from None
+        raise _explain(path, str(error), len(names)) from None
 
 
-def _explain(path: Path, message: str, troubles: list[str], fields: int) -> DataError:
+def _explain(path: Path, message: str, fields: int) -> DataError:
     """Says what Arrow's error means. It counts rows by itself, so the line is looked up again."""
     if "Empty CSV file" in message:
         return DataError(
@@ -179,17 +188,20 @@ def _explain(path: Path, message: str, troubles: list[str], fields: int) -> Data
     return DataError(
         "a row has another number of fields than the header; was the file cut short?",
         where=f"{path}, line {line}" if line else str(path),
-        received=f"{text.count(';') + 1} fields: {text[:80]!r}" if line else "; ".join(troubles),
+        received=f"{text.count(';') + 1} fields: {text[:80]!r}"
+        if line
+        else message.splitlines()[0][:200],
         expected=f"{fields} fields",
-        remedies=["download the file again, or mend that line"],
+        remedies=["download the file again, or correct that line"],
     )
 
 
 def _find_odd_line(path: Path, fields: int) -> tuple[int, str]:
-    with path.open("rb") as stream:
-        for number, raw in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES), b""), 1):
-            if raw.count(b";") != fields - 1:
-                return number, raw.decode("utf-8", "replace").rstrip("\r\n")
+    # In text mode every kind of line end counts.
+    with path.open(encoding="latin-1") as stream:
+        for number, raw in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES), ""), 1):
+            if raw.count(";") != fields - 1:
+                return number, raw.rstrip("\r\n")
     return 0, ""
 
 
@@ -210,7 +222,7 @@ def _convert(
     lines = lines[filled]
     stray = [name for name in names if name.startswith("_")]
     for name in stray:
-        _refuse_unless(
+        refuse_unless(
             path,
             columns[name],
             pc.equal(columns[name], ""),
@@ -218,30 +230,40 @@ def _convert(
             "after the last column",
             "nothing",
         )
-    arrays = [_timestamps(path, columns[DATE], columns[TIME], lines)]
+    arrays = [parse_times(path, columns[DATE], columns[TIME], lines)]
     for header, name in COLUMNS.items():
         if header in columns:
-            arrays.append(_numbers(path, columns[header], lines, header))
+            arrays.append(parse_numbers(path, columns[header], lines, header))
         else:
             arrays.append(pa.nulls(len(lines), SCHEMA.field(name).type))
     facts.rows += len(lines)
-    _count_disorder(arrays[0], facts)
+    count_disorder(arrays[0], facts)
     yield pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def _numbers(path: Path, texts: Any, lines: Any, column: str) -> Any:
+def parse_numbers(path: Path, texts: Any, lines: Any, column: str) -> Any:
+    """Texts with decimal commas as numbers, null for -200 and for null.
+
+    Raises:
+        DataError: one is no such number.
+    """
     fits = pc.match_substring_regex(texts, NUMBER)
     if not pc.all(fits).as_py():
         first = pc.index(fits, False).as_py()
         point = pc.match_substring_regex(texts, r"^\s*[+-]?[0-9]*\.[0-9]+\s*$")[first].as_py()
         expected = "a decimal comma, as in 2,6" if point else "a number, as in 2,6"
-        _refuse_unless(path, texts, fits, lines, column, expected)
+        refuse_unless(path, texts, fits, lines, column, expected)
     numbers = pc.cast(pc.replace_substring(pc.utf8_trim_whitespace(texts), ",", "."), pa.float64())
     return pc.if_else(pc.equal(numbers, MISSING), pa.scalar(None, pa.float64()), numbers)
 
 
-def _timestamps(path: Path, dates: Any, times: Any, lines: Any) -> Any:
-    _refuse_unless(
+def parse_times(path: Path, dates: Any, times: Any, lines: Any) -> Any:
+    """Texts of dates (DD/MM/YYYY) and times (HH.MM.SS) as timestamps.
+
+    Raises:
+        DataError: one has another form, or does not exist.
+    """
+    refuse_unless(
         path,
         dates,
         pc.match_substring_regex(dates, r"^[0-9]{2}/[0-9]{2}/[0-9]{4}$"),
@@ -249,7 +271,7 @@ def _timestamps(path: Path, dates: Any, times: Any, lines: Any) -> Any:
         DATE,
         "DD/MM/YYYY",
     )
-    _refuse_unless(
+    refuse_unless(
         path,
         times,
         pc.match_substring_regex(times, r"^[0-9]{2}\.[0-9]{2}\.[0-9]{2}$"),
@@ -262,14 +284,18 @@ def _timestamps(path: Path, dates: Any, times: Any, lines: Any) -> Any:
     # strptime lets 31/02 roll over into March, so the day is compared with what was written.
     days = pc.cast(pc.utf8_slice_codeunits(dates, 0, 2), pa.int64())
     real = pc.fill_null(pc.equal(pc.day(parsed), days), False)
-    _refuse_unless(path, texts, real, lines, f"{DATE} and {TIME}", "a date and time that exist")
+    refuse_unless(path, texts, real, lines, f"{DATE} and {TIME}", "a date and time that exist")
     return parsed
 
 
-def _refuse_unless(
+def refuse_unless(
     path: Path, texts: Any, fits: Any, lines: Any, column: str, expected: str
 ) -> None:
-    """Raises DataError for the first text that does not fit."""
+    """Makes sure that texts have a form.
+
+    Raises:
+        DataError: some do not; names the line of the first one.
+    """
     first = pc.index(fits, False).as_py()
     if first < 0:
         return
@@ -280,11 +306,12 @@ def _refuse_unless(
         where=f"{path}, line {lines[first]}, column {column}",
         received=f"{texts[first].as_py()[:60]!r}{more}",
         expected=expected,
-        remedies=["mend that line, or give another file with --source"],
+        remedies=["correct that line, or give another file with --source"],
     )
 
 
-def _count_disorder(times: Any, facts: Reading) -> None:
+def count_disorder(times: Any, facts: Reading) -> None:
+    """Counts rows that are earlier than the one before them, over all blocks."""
     values = times.to_numpy(zero_copy_only=False)
     if facts.last is not None:
         values = np.concatenate([[facts.last], values])

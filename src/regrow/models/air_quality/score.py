@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.inference import answer
 from regrow.models.air_quality.table import Array, read_rows, split
+from regrow.training.inference import answer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from regrow.engine.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.models.air_quality.card import CARD
 from regrow.models.air_quality.columns import INPUTS, TIMESTAMP
 
 PACKAGE = "regrow.models.air_quality"
@@ -112,7 +113,7 @@ SPEC = ModelSpec(
     sources=("air-quality",),
     stages={
         "clean": StageSpec(f"{PACKAGE}.data:clean"),
-        "validate": StageSpec(f"{PACKAGE}.data:EXPECTATIONS"),
+        "validate": StageSpec(f"{PACKAGE}.expectations:EXPECTATIONS"),
         "train": StageSpec(
             f"{PACKAGE}.network:train",
             (
@@ -127,9 +128,18 @@ SPEC = ModelSpec(
         "evaluate": StageSpec(f"{PACKAGE}.evaluate:evaluate", ("recipe", "test_share", "variants")),
     },
     # A thousandth of the champion's RMSE: less is noise between seeds.
-    gate=Gate(score=f"{PACKAGE}.score:score", metric="rmse", margin=0.001, unit="µg/m³"),
+    gate=Gate(
+        score=f"{PACKAGE}.score:score",
+        metric="rmse",
+        margin=0.001,
+        unit="µg/m³",
+        split=("test_share",),
+    ),
     predict=f"{PACKAGE}.predict:predict",
+    predict_frame=f"{PACKAGE}.predict:predict_frame",
+    card=CARD,
     read_inputs=f"{PACKAGE}.data:read_readings",
+    check_file=f"{PACKAGE}.reader:check_file",
     id_column=TIMESTAMP,
     presets={
         "best": {},

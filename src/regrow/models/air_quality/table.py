@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from regrow.base.errors import DataError
 from regrow.models.air_quality.columns import INPUTS, TARGET, TIMESTAMP
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
+
+    from regrow.models.air_quality.spec import Variant
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -62,6 +66,31 @@ def to_features(frame: pd.DataFrame) -> Array:
     readings = frame[list(INPUTS)].to_numpy(dtype="float32")
     calendar = np.stack([clock.hour, clock.day_of_week], axis=1).astype("float32")
     return np.concatenate([readings, calendar], axis=1)
+
+
+def refuse_constant(training: Rows, variants: Mapping[str, Variant]) -> None:
+    """Refuses columns from which nothing can be learnt.
+
+    Raises:
+        DataError: the target or an input has one value, or none, in all training rows.
+    """
+    used = {name for variant in variants.values() for name in variant.inputs}
+    columns = {TARGET: training.y[:, 0]}
+    columns |= {name: training.x[:, n] for n, name in enumerate(INPUTS) if name in used}
+    for name, values in columns.items():
+        found = np.unique(values[np.isfinite(values)])
+        if len(found) > 1:
+            continue
+        remedies = ["look at the source: is a sensor stuck, or its column empty?"]
+        if name != TARGET:
+            remedies.append("leave it out: --set 'variants.NAME.inputs=[...]'")
+        raise DataError(
+            f"nothing can be learnt from the column {name}; nothing was trained",
+            where=f"the {len(training):,} training rows, up to {training.time.max()}",
+            received=f"only the value {found[0]:g}" if len(found) else "no value",
+            expected="at least two different values",
+            remedies=remedies,
+        )
 
 
 def split(rows: Rows, test_share: float) -> tuple[Rows, Rows]:

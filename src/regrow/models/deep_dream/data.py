@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from regrow.vision.manifest import write_manifest
 
 if TYPE_CHECKING:
-    from regrow.engine.spec import StageContext
+    from regrow.store.context import StageContext
 
 
 def clean(ctx: StageContext) -> dict[str, Any]:

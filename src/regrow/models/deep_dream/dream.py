@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regrow.engine.errors import TrainingDiverged
+from regrow.base.errors import TrainingDiverged
+from regrow.training.checkpoints import Checkpoint, identify
 from regrow.vision.canvas import clip, fit_size, resize, save_picture, to_bytes
-from regrow.vision.checkpoints import Checkpoint, identify
 from regrow.vision.decoding import MIN_SIDE, Array, read_rgb
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def dream(
             result.curves.setdefault(name, []).append(number)
         result.seconds = time.monotonic() - started
         state = {"done": done + 1, "curves": result.curves, "seconds": result.seconds}
-        saved.save(state, force=done + 1 == total, pixels=result.pixels)
+        if done + 1 == total or saved.is_due():
+            saved.save(state, {"pixels": result.pixels})
         if on_step:
             on_step(done + 1, total, result.pixels)
     return result
@@ -223,5 +224,8 @@ def _enlarge(pixels: Array, zoom: float) -> Array:
 
 
 def prepare(pixels: Array, size: int) -> Array:
-    """A photo (height, width, 3), uint8, as floats with a longer side of at most `size` pixels."""
-    return clip(resize(pixels, fit_size(pixels.shape, size)))
+    """A photo (height, width, 3), uint8, as floats with a longer side of at most `size` pixels.
+
+    One that is too narrow for that keeps a shorter side of 32 pixels.
+    """
+    return clip(resize(pixels, fit_size(pixels.shape, size, shortest=MIN_SIDE)))

@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.inference import load_model
-from regrow.engine.store import write_json
 from regrow.models.deep_dream.dream import dream, prepare
 from regrow.models.deep_dream.objective import Objective, load_objectives
 from regrow.models.deep_dream.score import measure
-from regrow.vision.canvas import save_picture, to_bytes
+from regrow.report.evaluation import Comparison, Evaluation, Figures
+from regrow.vision.canvas import to_bytes
 from regrow.vision.decoding import Array
-from regrow.vision.gallery import open_gallery
 from regrow.vision.manifest import read_manifest
-from regrow.vision.previews import compare
+from regrow.vision.results import (
+    add_result,
+    note_weights,
+    open_results,
+    tabulate_pictures,
+    tabulate_reference,
+)
 
 if TYPE_CHECKING:
-    from regrow.engine.spec import StageContext
+    import pandas as pd
+
     from regrow.models.deep_dream.spec import DeepDreamConfig
+    from regrow.store.context import StageContext
 
 # Small enough to be made again each time: seconds on any machine.
 REFERENCE_SIDE, REFERENCE_STEPS = 128, 10
+PHOTO = "the photo"
+PICTURES = (
+    "The objective of each picture, of its photo, and of the photo with as much noise as the dream "
+    "has changed it (root mean square, in grey levels); steps and their time."
+)
+REFERENCE = (
+    f"Plain ascent on the first photo at {REFERENCE_SIDE} pixels, {REFERENCE_STEPS} steps, seed 0"
+)
+NOTES = (
+    "The gate looks at the objective that the finished pictures reach, never at taste.",
+    "The curve jumps where an octave begins: the objective is measured in the size of each.",
+)
 
 
 def evaluate(ctx: StageContext) -> dict[str, Any]:
@@ -33,40 +51,51 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     Writes `evaluation.json`, `predictions.parquet` (picture, objective before and after) and the
     figures: each picture beside its photo, its contact sheet, the zoom.
     """
-    import pandas as pd
-
     config: DeepDreamConfig = ctx.config
-    table, train = ctx.inputs["clean"].file("table.parquet"), ctx.inputs["train"]
+    table = ctx.inputs["clean"].file("table.parquet")
     objectives = load_objectives(config, table)
     photos = {row.sha256: prepare(row.read(), config.size) for row in read_manifest(table, "photo")}
-    gallery = open_gallery(load_model(train.file("model.keras")))
-    history = json.loads(train.file("history.json").read_text())
-    rows, figures = [], []
-    for (label, pixels), run in zip(gallery, history, strict=True):
-        name, photo = run["run"].rpartition("/")[0], photos[label["sha256"]]
-        rows.append(_measure(name, objectives[label["objective"]], photo, pixels, run, config))
-        figures += _draw(ctx, name, photo, pixels)
-        ctx.progress("measuring", len(rows), len(gallery))
-    frame = pd.DataFrame(rows)
+    figures = Figures(ctx.out)
+    frame = _measure_all(ctx, objectives, photos, figures)
     frame.to_parquet(ctx.out / "predictions.parquet", index=False)
-    if "zoom.webp" in train.manifest.files:
-        figures.append(_copy(ctx, "zoom.webp", "zoom.webp", "Zoom", "On into the first picture."))
     reference = _run_reference(next(iter(objectives.values())), next(iter(photos.values())), config)
-    evaluation = {
-        "headline": _headline(frame),
-        "metrics": {
-            "objective": float(frame["objective"].mean()),
-            "objective_of_photo": float(frame["objective of photo"].mean()),
-            "seconds_per_step": float(frame["seconds a step"].mean()),
-            "reference_objective": reference["objective"],
-            "reference_seconds_per_step": reference["seconds_per_step"],
-        },
-        "tables": [_table(frame), _table_reference(reference)],
-        "figures": figures,
-        "notes": _note(config),
-    }
-    write_json(ctx.out / "evaluation.json", evaluation)
-    return {"metrics": evaluation["metrics"], "pictures": len(frame)}
+    metrics = _summarise(frame, reference)
+    photo_score = {PHOTO: {"objective": metrics["objective_of_photo"]}}
+    comparison = Comparison("the dream", [metrics], photo_score)
+    evaluation = Evaluation(
+        headline=comparison.headline(
+            "objective",
+            "mean activation that was reached",
+            direction="maximize",
+            simplest=PHOTO,
+        ),
+        metrics=metrics,
+        tables=(tabulate_pictures(frame, PICTURES), tabulate_reference(REFERENCE, reference)),
+        figures=figures,
+        notes=(*note_weights(config.weights), *NOTES),
+    )
+    evaluation.write(ctx.out)
+    return {"metrics": evaluation.metrics, "pictures": len(frame)}
+
+
+def _measure_all(
+    ctx: StageContext, objectives: dict[str, Objective], photos: dict[str, Array], figures: Figures
+) -> pd.DataFrame:
+    """The figures of every picture, one a row; adds the pictures to `figures`."""
+    import pandas as pd
+
+    train, rows = ctx.inputs["train"], []
+    before = PHOTO if ctx.config.start == "photo" else "the photo, whose size it has"
+    for label, pixels, run in open_results(train):
+        name, photo = run["run"].rpartition("/")[0], photos[label["sha256"]]
+        rows.append(_measure(name, objectives[label["objective"]], photo, pixels, run, ctx.config))
+        shown = [(before, to_bytes(photo)), ("the dream", pixels)]
+        add_result(figures, train, name, shown, caption="Before and after.", sizes="octaves")
+        ctx.progress("measuring", len(rows), len(photos) * len(objectives))
+    if "zoom.webp" in train.manifest.files:
+        path = figures.add("zoom.webp", "Zoom", "On into the first picture.")
+        shutil.copyfile(train.file("zoom.webp"), path)
+    return pd.DataFrame(rows)
 
 
 def _measure(
@@ -90,7 +119,7 @@ def _measure(
     }
 
 
-def _run_reference(climb: Objective, photo: Array, config: DeepDreamConfig) -> dict[str, Any]:
+def _run_reference(climb: Objective, photo: Array, config: DeepDreamConfig) -> dict[str, float]:
     """Plain ascent with a fixed seed at one small size: the same figures wherever it is run."""
     plain = config.model_copy(
         update={
@@ -107,87 +136,17 @@ def _run_reference(climb: Objective, photo: Array, config: DeepDreamConfig) -> d
     started = time.perf_counter()
     result = dream(climb, small, plain)
     return {
-        "photo": measure(climb, small, plain),
-        "objective": measure(climb, to_bytes(result.pixels), plain),
-        "seconds_per_step": (time.perf_counter() - started) / REFERENCE_STEPS,
+        "objective of photo": measure(climb, small, plain),
+        "objective reached": measure(climb, to_bytes(result.pixels), plain),
+        "seconds a step": (time.perf_counter() - started) / REFERENCE_STEPS,
     }
 
 
-def _headline(frame: Any) -> dict[str, Any]:
+def _summarise(frame: pd.DataFrame, reference: dict[str, float]) -> dict[str, float]:
     return {
-        "metric": "objective",
-        "label": "mean activation that was reached",
-        "unit": "",
-        "direction": "maximize",
-        "value": float(frame["objective"].mean()),
-        "spread": 0.0,
-        "seeds": 1,
-        "baseline": {"name": "the photo", "value": float(frame["objective of photo"].mean())},
+        "objective": float(frame["objective"].mean()),
+        "objective_of_photo": float(frame["objective of photo"].mean()),
+        "seconds_per_step": float(frame["seconds a step"].mean()),
+        "reference_objective": reference["objective reached"],
+        "reference_seconds_per_step": reference["seconds a step"],
     }
-
-
-def _table(frame: Any) -> dict[str, Any]:
-    return {
-        "title": "Pictures",
-        "caption": (
-            "The objective of each picture, of its photo, and of the photo with as much noise as "
-            "the dream has changed it (root mean square, in grey levels); steps and their time."
-        ),
-        "columns": list(frame.columns),
-        "rows": frame.to_numpy().tolist(),
-        "best_by": None,
-    }
-
-
-def _table_reference(reference: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "title": "Reference run",
-        "caption": (
-            f"Plain ascent on the first photo at {REFERENCE_SIDE} pixels, {REFERENCE_STEPS} steps, "
-            "seed 0: to compare machines and versions by."
-        ),
-        "columns": ["objective of photo", "objective reached", "seconds a step"],
-        "rows": [[reference["photo"], reference["objective"], reference["seconds_per_step"]]],
-        "best_by": None,
-    }
-
-
-def _draw(ctx: StageContext, name: str, photo: Array, pixels: Array) -> list[dict[str, str]]:
-    before = "the photo" if ctx.config.start == "photo" else "the photo, whose size it has"
-    save_picture(
-        compare([(before, to_bytes(photo)), ("the dream", pixels)]),
-        ctx.out / "figures" / f"{name}.jpg",
-    )
-    return [
-        {"file": f"figures/{name}.jpg", "title": name, "caption": "Before and after."},
-        _copy(
-            ctx,
-            f"sheets/{name}.jpg",
-            f"{name}-sheet.jpg",
-            f"{name}: contact sheet",
-            "Previews on the way, through the octaves from coarse to fine.",
-        ),
-    ]
-
-
-def _copy(ctx: StageContext, source: str, name: str, title: str, caption: str) -> dict[str, str]:
-    path = ctx.out / "figures" / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(ctx.inputs["train"].file(source).read_bytes())
-    return {"file": f"figures/{name}", "title": title, "caption": caption}
-
-
-def _note(config: DeepDreamConfig) -> list[str]:
-    random = (
-        [
-            "The backbone's weights are seeded random numbers, as the settings ask for: it has "
-            "never seen a picture, and what grows are textures without meaning."
-        ]
-        if config.weights == "random"
-        else []
-    )
-    return [
-        *random,
-        "The gate looks at the objective that the finished pictures reach, never at taste.",
-        "The curve jumps where an octave begins: the objective is measured in the size of each.",
-    ]

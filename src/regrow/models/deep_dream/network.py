@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from regrow.engine.store import write_json
+from regrow.base.files import write_json
 from regrow.models.deep_dream.dream import Dream, dream, prepare, zoom_in
 from regrow.models.deep_dream.objective import Objective, load_objectives
 from regrow.vision.animation import save_animation
 from regrow.vision.canvas import save_picture, to_bytes
+from regrow.vision.choices import MAX_DREAM_SIZE
 from regrow.vision.gallery import save_gallery
-from regrow.vision.manifest import Row, profile_manifest, read_manifest
+from regrow.vision.manifest import Row, check_sizes, profile_manifest, read_manifest
 from regrow.vision.previews import Previews
 
 if TYPE_CHECKING:
-    from regrow.engine.spec import StageContext
     from regrow.models.deep_dream.spec import DeepDreamConfig
+    from regrow.store.context import StageContext
     from regrow.vision.decoding import Array
 
 
@@ -28,10 +29,12 @@ def train(ctx: StageContext) -> dict[str, Any]:
     """
     config: DeepDreamConfig = ctx.config
     table = ctx.inputs["clean"].file("table.parquet")
+    rows = read_manifest(table, "photo")
+    check_sizes(ctx, rows, MAX_DREAM_SIZE)
     objectives = load_objectives(config, table)
     pictures: list[tuple[dict[str, Any], Array]] = []
     history: list[dict[str, Any]] = []
-    for row in read_manifest(table, "photo"):
+    for row in rows:
         for objective, climb in objectives.items():
             label = {"photo": row.name, "sha256": row.sha256, "objective": objective}
             name = "-".join(part for part in (row.name, objective) if part)

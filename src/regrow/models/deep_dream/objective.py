@@ -12,7 +12,7 @@ from keras import ops
 
 from regrow.vision.backbones import build_backbone, check_channel, cut, preprocess
 from regrow.vision.canvas import fit_size, resize
-from regrow.vision.decoding import Array
+from regrow.vision.decoding import MIN_SIDE, Array
 from regrow.vision.gradients import ValueAndGrad, value_and_grad
 from regrow.vision.manifest import find_weights, read_manifest
 
@@ -106,7 +106,7 @@ def make_objective(
 
 
 def _look_at(network: keras.Model, backbone: str, guide: Array) -> dict[str, Array]:
-    small = resize(guide, fit_size(guide.shape, GUIDE_SIDE))
+    small = resize(guide, fit_size(guide.shape, GUIDE_SIDE, shortest=MIN_SIDE))
     features = network(preprocess(backbone, ops.convert_to_tensor(small))[None], training=False)
     vectors = {}
     for name, active in features.items():

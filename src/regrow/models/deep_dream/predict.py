@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regrow.engine.errors import UserError
+from regrow.base.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.errors import UserError
+from regrow.base.errors import UserError
 from regrow.models.deep_dream.dream import climb_tiles
 from regrow.models.deep_dream.objective import Objective, load_objectives
 from regrow.vision.decoding import Array

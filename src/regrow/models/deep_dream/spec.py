@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from regrow.engine.spec import Gate, ModelConfig, ModelSpec, StageSpec
-from regrow.vision.choices import BackboneName, Pooling, Weights, weights_source
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.models.deep_dream.card import CARD
+from regrow.vision.choices import MAX_DREAM_SIZE, BackboneName, Pooling, Weights, weights_source
 
 PACKAGE = "regrow.models.deep_dream"
 # As deep as patterns still are of things, and wide enough for several of them side by side.
@@ -35,7 +36,9 @@ class DeepDreamConfig(ModelConfig):
         "together", description="all layers in one picture, or a picture for each"
     )
     start: Literal["photo", "noise"] = Field("photo", description="photo, or seeded noise")
-    size: int = Field(512, ge=32, le=8192, description="the longer side, in pixels, at most")
+    size: int = Field(
+        512, ge=32, le=MAX_DREAM_SIZE, description="the longer side in pixels, at most"
+    )
     steps: int = Field(15, ge=1, le=10_000, description="in each octave")
     # The root mean square of a step's change: some two hundred steps reach across the range.
     step_size: float = Field(1.5, gt=0, le=255, description="grey levels (RMS) a step")
@@ -104,7 +107,7 @@ SPEC = ModelSpec(
     needs=choose_sources,
     stages={
         "clean": StageSpec(f"{PACKAGE}.data:clean", CLEAN),
-        "validate": StageSpec("regrow.vision.manifest:EXPECTATIONS"),
+        "validate": StageSpec("regrow.vision.manifest_expectations:EXPECTATIONS"),
         "train": StageSpec(f"{PACKAGE}.network:train", tuple(DeepDreamConfig.model_fields)),
         "evaluate": StageSpec(f"{PACKAGE}.evaluate:evaluate", tuple(DeepDreamConfig.model_fields)),
     },
@@ -113,6 +116,7 @@ SPEC = ModelSpec(
         score=f"{PACKAGE}.score:score", metric="objective", direction="maximize", margin=0.001
     ),
     predict=f"{PACKAGE}.predict:predict",
+    card=CARD,
     scope=name_scope,
     id_column="name",
     presets={

@@ -7,23 +7,22 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from regrow.engine.errors import DataError
-from regrow.engine.expectations import Expectation, expect
+from regrow.base.errors import DataError
 from regrow.models.digit_localisation.scenes import BOX_INK, CANVAS, make_scenes
 from regrow.vision.digits import CLASSES, Array, Split, choose_split, digest_picture, read_source
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from regrow.engine.spec import StageContext
     from regrow.models.digit_localisation.spec import DigitLocalisationConfig
+    from regrow.store.context import StageContext
 
 BOX = ("left", "top", "right", "bottom")
 SEEDS: dict[Split, int] = {"train": 0, "validation": 1, "test": 2}
 
 
 @dataclass(frozen=True)
-class Table:
+class SceneSplit:
     """Scenes of one split.
 
     Attributes:
@@ -109,13 +108,13 @@ def _check(digits: Array, labels: Array, splits: Array, origin: str) -> None:
             )
 
 
-def read_scenes(table: Path, split: Split) -> Table:
+def read_scenes(table: Path, split: Split) -> SceneSplit:
     """The scenes of one split of the clean table."""
     import pyarrow.parquet as pq
 
     found = pq.read_table(table, filters=[("split", "=", split)])
     pixels = found["pixels"].combine_chunks().flatten().to_numpy()
-    return Table(
+    return SceneSplit(
         found["scene_id"].to_numpy(),
         pixels.reshape(-1, CANVAS, CANVAS, 1),
         found["label"].to_numpy().astype("int32"),
@@ -127,54 +126,8 @@ def profile_scenes(table: Path) -> dict[str, Any]:
     """The profile of the training scenes, to compare later data with."""
     import pandas as pd
 
-    from regrow.engine.profile import profile_table
+    from regrow.checks.profiles import profile_table
 
     columns = ["label", *BOX, "width", "height"]
     frame = pd.read_parquet(table, columns=[*columns, "split"])
     return profile_table(frame[frame["split"] == "train"], columns)
-
-
-EXPECTATIONS: tuple[Expectation, ...] = (
-    expect(
-        "table_columns_to_match_ordered_list",
-        "training picks columns by name",
-        column_list=[
-            *("scene_id", "split", "digit_id", "label"),
-            *BOX,
-            *("width", "height", "pixels"),
-        ],
-    ),
-    expect("column_values_to_be_unique", "a scene is one row", column="scene_id"),
-    expect(
-        "column_distinct_values_to_equal_set",
-        "every digit from 0 to 9 is to be found",
-        column="label",
-        value_set=list(range(CLASSES)),
-    ),
-    expect(
-        "column_distinct_values_to_equal_set",
-        "there is something to train, to choose and to test on",
-        column="split",
-        value_set=["train", "validation", "test"],
-    ),
-    *(
-        expect(
-            "column_values_to_be_between",
-            "the digit lies on the canvas",
-            column=name,
-            min_value=0,
-            max_value=CANVAS,
-        )
-        for name in BOX
-    ),
-    *(
-        expect(
-            "column_values_to_be_between",
-            "a smaller digit cannot be read, a larger one does not fit",
-            column=name,
-            min_value=2,
-            max_value=24,
-        )
-        for name in ("width", "height")
-    ),
-)

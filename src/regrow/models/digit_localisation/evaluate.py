@@ -6,25 +6,33 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.inference import answer, load_model
-from regrow.engine.plots import plot_bars
-from regrow.engine.store import write_json
-from regrow.engine.trainings import load_runs
 from regrow.models.digit_localisation.boxes import measure_iou
-from regrow.models.digit_localisation.data import BOX, Table, read_scenes
+from regrow.models.digit_localisation.data import BOX, SceneSplit, read_scenes
+from regrow.models.digit_localisation.figures import draw_scenes
 from regrow.models.digit_localisation.scenes import CANVAS
 from regrow.models.digit_localisation.score import FOUND_IOU, measure
+from regrow.report.charts import plot_comparison
+from regrow.report.evaluation import Comparison, Evaluation, Figures, Table
+from regrow.training.inference import answer, load_model
+from regrow.training.seeds import load_runs
 from regrow.vision.digits import CLASSES, Array
-from regrow.vision.figures import draw_grid
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from regrow.engine.spec import StageContext
+    import pandas as pd
 
-NETWORK = "one network, two outputs"
+    from regrow.store.context import StageContext
+
+NETWORK, SAME = "one network, two outputs", "always the same answer"
 METRICS = {"found": "found", "accuracy": "digit", "iou": "IoU"}
-GRID = (4, 6)
+SHOWN = 24
+NOTES = (
+    "The test scenes are made of digits that are in no training or validation scene; fragments "
+    "come from the same split as the digit.",
+    "Fragments lie beside the digit, never across it: one across a 1 could make it a 7.",
+    "IoU is the area that two boxes share, divided by the area that they cover together.",
+)
 
 
 def evaluate(ctx: StageContext) -> dict[str, Any]:
@@ -33,58 +41,52 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     Writes `evaluation.json`, `predictions.parquet` (scene, label, predicted digit, confidence,
     overlap and box in pixels) and the figures.
     """
-    import pandas as pd
-
-    table = ctx.inputs["clean"].file("table.parquet")
+    table, train = ctx.inputs["clean"].file("table.parquet"), ctx.inputs["train"]
     training, test = read_scenes(table, "train"), read_scenes(table, "test")
     runs = []
-    for model in load_runs(ctx.inputs["train"].path, "scenes").values():
+    for model in load_runs(train.path, "scenes").values():
         found = answer(model, test.pixels)
         runs.append(measure(test, found["digit"].argmax(axis=1), found["box"]))
     baselines = _measure_baselines(training, test, ctx.progress)
-    published = load_model(ctx.inputs["train"].file("model.keras"))
-    found = answer(published, test.pixels)
+    comparison = Comparison(NETWORK, runs, baselines)
+    found = answer(load_model(train.file("model.keras")), test.pixels)
+    predictions = _predict(test, found)
+    predictions.to_parquet(ctx.out / "predictions.parquet", index=False)
+    labels = predictions["digit"].to_numpy()
+    evaluation = Evaluation(
+        headline=comparison.headline(
+            "found",
+            f"scenes with the right digit and a box that overlaps by {FOUND_IOU:.0%}",
+            direction="maximize",
+            simplest=SAME,
+        ),
+        metrics={**measure(test, labels, found["box"]), **comparison.means(METRICS)},
+        tables=(
+            _tabulate(comparison, len(test.labels)),
+            _tabulate_by_digit(labels, predictions["iou"].to_numpy(), test),
+        ),
+        figures=_draw(ctx.out, test, found, comparison),
+        notes=NOTES,
+    )
+    evaluation.write(ctx.out)
+    return {"metrics": evaluation.metrics, "test_scenes": len(test.labels)}
+
+
+def _predict(test: SceneSplit, found: dict[str, Array]) -> pd.DataFrame:
+    import pandas as pd
+
     frame = pd.DataFrame({"scene_id": test.scene_id, "label": test.labels})
     frame["digit"] = found["digit"].argmax(axis=1)
     frame["confidence"] = found["digit"].max(axis=1)
     frame["iou"] = measure_iou(found["box"], test.boxes)
     for n, name in enumerate(BOX):
         frame[name] = found["box"][:, n] * CANVAS
-    frame.to_parquet(ctx.out / "predictions.parquet", index=False)
-    values = [run["found"] for run in runs]
-    best = max(baselines, key=lambda name: baselines[name]["found"])
-    evaluation = {
-        "headline": {
-            "metric": "found",
-            "label": f"scenes with the right digit and a box that overlaps by {FOUND_IOU:.0%}",
-            "unit": "",
-            "direction": "maximize",
-            "value": float(np.mean(values)),
-            "spread": float(np.std(values)),
-            "seeds": len(values),
-            "baseline": {"name": best, "value": baselines[best]["found"]},
-        },
-        "metrics": {
-            **measure(test, frame["digit"].to_numpy(), found["box"]),
-            **{f"mean_{key}": float(np.mean([run[key] for run in runs])) for key in METRICS},
-        },
-        "tables": [
-            _table(runs, baselines, len(test.labels)),
-            _table_by_digit(frame["digit"].to_numpy(), frame["iou"].to_numpy(), test),
-        ],
-        "figures": _draw(ctx.out, test, found, runs, baselines),
-        "notes": [
-            "The test scenes are made of digits that are in no training or validation scene; "
-            "fragments come from the same split as the digit.",
-            "Fragments lie beside the digit, never across it: one across a 1 could make it a 7.",
-            "IoU is the area that two boxes share, divided by the area that they cover together.",
-        ],
-    }
-    write_json(ctx.out / "evaluation.json", evaluation)
-    return {"metrics": evaluation["metrics"], "test_scenes": len(test.labels)}
+    return frame
 
 
-def _measure_baselines(training: Table, test: Table, progress: Any) -> dict[str, dict[str, float]]:
+def _measure_baselines(
+    training: SceneSplit, test: SceneSplit, progress: Any
+) -> dict[str, dict[str, float]]:
     """What simple ways find: always the same, linear models and neighbours on the pixels."""
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -97,20 +99,14 @@ def _measure_baselines(training: Table, test: Table, progress: Any) -> dict[str,
     known, new = pca.transform(flat[0]), pca.transform(flat[1])
     commonest = np.bincount(training.labels).argmax()
     answers: dict[str, tuple[Array, Array]] = {
-        "always the same answer": (
+        SAME: (
             np.full(len(new), commonest),
             np.tile(training.boxes.mean(axis=0), (len(new), 1)),
         )
     }
     ways: dict[str, tuple[Any, Any]] = {
-        "linear models": (
-            LogisticRegression(max_iter=500),
-            Ridge(),
-        ),
-        "five nearest scenes": (
-            KNeighborsClassifier(5),
-            KNeighborsRegressor(5),
-        ),
+        "linear models": (LogisticRegression(max_iter=500), Ridge()),
+        "five nearest scenes": (KNeighborsClassifier(5), KNeighborsRegressor(5)),
     }
     for number, (name, (classifier, regressor)) in enumerate(ways.items()):
         progress("baselines", number, len(ways))
@@ -120,110 +116,56 @@ def _measure_baselines(training: Table, test: Table, progress: Any) -> dict[str,
     return {name: measure(test, *given) for name, given in answers.items()}
 
 
-def _table(
-    runs: list[dict[str, float]], baselines: dict[str, dict[str, float]], scenes: int
-) -> dict[str, Any]:
-    row: list[Any] = [f"{NETWORK} ({len(runs)} seeds)"]
-    for key in METRICS:
-        values = [run[key] for run in runs]
-        row += [float(np.mean(values)), float(np.std(values))]
-    rows = [row]
-    for name, of in baselines.items():
-        rows.append([name, *(value for key in METRICS for value in (of[key], None))])
-    # Every column needs a name of its own.
-    spreads = {key: f"± {label}" for key, label in METRICS.items()}
-    heads = [head for key, label in METRICS.items() for head in (label, spreads[key])]
-    return {
-        "title": "Test scenes",
-        "caption": (
+def _tabulate(comparison: Comparison, scenes: int) -> Table:
+    heads = [head for label in METRICS.values() for head in (label, f"± {label}")]
+    return Table(
+        title="Test scenes",
+        caption=(
             f"{scenes:,} scenes of digits that training never saw. Found: the digit is right and "
             f"its box overlaps the true one by {FOUND_IOU:.0%} or more; ± is the spread over "
             "seeds. The simple ways see 64 principal components."
         ),
-        "columns": ["model", *heads],
-        "rows": rows,
-    }
+        columns=("model", *heads),
+        rows=comparison.rows(METRICS, spreads=METRICS),
+        best_by="found",
+        direction="maximize",
+    )
 
 
-def _table_by_digit(labels: Array, overlap: Array, test: Table) -> dict[str, Any]:
-    rows: list[list[Any]] = []
+def _tabulate_by_digit(labels: Array, overlap: Array, test: SceneSplit) -> Table:
+    rows: list[tuple[Any, ...]] = []
     for digit in np.unique(test.labels):
         there, said = test.labels == digit, labels == digit
         wrong = np.bincount(labels[there & ~said], minlength=CLASSES)
         rows.append(
-            [
+            (
                 str(digit),
-                int(there.sum()),
-                float(np.mean(said[there])),
-                float(np.mean(there[said])) if said.any() else None,
-                float(np.mean(overlap[there])),
+                there.sum(),
+                said[there].mean(),
+                there[said].mean() if said.any() else None,
+                overlap[there].mean(),
                 f"{wrong.argmax()} ({wrong.max()} times)" if wrong.any() else "none",
-            ]
+            )
         )
-    return {
-        "title": "By digit",
-        "caption": "The published network on the test scenes.",
-        "columns": ["digit", "scenes", "recall", "precision", "mean IoU", "most often taken for"],
-        "rows": rows,
-        "best_by": None,
-    }
-
-
-def _draw(
-    out: Path,
-    test: Table,
-    found: dict[str, Array],
-    runs: list[dict[str, float]],
-    baselines: dict[str, dict[str, float]],
-) -> list[dict[str, str]]:
-    figures = out / "figures"
-    name = f"{NETWORK} ({len(runs)} seeds)"
-    plot_bars(
-        {
-            name: float(np.mean([run["found"] for run in runs])),
-            **{key: of["found"] for key, of in baselines.items()},
-        },
-        figures / "found.png",
-        label="test scenes found",
-        direction="maximize",
-        highlight=[name],
+    return Table(
+        title="By digit",
+        caption="The published network on the test scenes.",
+        columns=("digit", "scenes", "recall", "precision", "mean IoU", "most often taken for"),
+        rows=rows,
     )
+
+
+def _draw(out: Path, test: SceneSplit, found: dict[str, Array], comparison: Comparison) -> Figures:
+    figures = Figures(out)
+    path = figures.add(
+        "found.png", "Beside simple ways", "The share of test scenes that are found."
+    )
+    plot_comparison(comparison, "found", path, label="test scenes found", direction="maximize")
     overlap = measure_iou(found["box"], test.boxes)
     right = found["digit"].argmax(axis=1) == test.labels
-    count = GRID[0] * GRID[1]
-    _draw_scenes(test, found, np.arange(count), figures / "scenes.png")
-    worst = np.argsort(np.where(right, overlap, overlap - 1), kind="stable")[:count]
-    _draw_scenes(test, found, worst, figures / "worst.png")
     boxes = "Dashed the true box, solid the network's; above the digit that it names."
-    captions = {
-        "found": ("Beside simple ways", "The share of test scenes that are found."),
-        "scenes": ("Test scenes", boxes),
-        "worst": ("The worst test scenes", f"Wrong digits first. {boxes}"),
-    }
-    return [
-        {"file": f"figures/{key}.png", "title": title, "caption": caption}
-        for key, (title, caption) in captions.items()
-    ]
-
-
-def _draw_scenes(test: Table, found: dict[str, Array], chosen: Array, out: Path) -> None:
-    rows = chosen.reshape(GRID)
-    labels = found["digit"].argmax(axis=1)
-    draw_grid(
-        [list(test.pixels[row]) for row in rows],
-        out,
-        titles=[
-            [
-                str(labels[n])
-                if labels[n] == test.labels[n]
-                else f"{labels[n]}, is {test.labels[n]}"
-                for n in row
-            ]
-            for row in rows
-        ],
-        wrong=[[bool(labels[n] != test.labels[n]) for n in row] for row in rows],
-        boxes=[
-            [{"true": test.boxes[n] * CANVAS, "network": found["box"][n] * CANVAS} for n in row]
-            for row in rows
-        ],
-    )
+    draw_scenes(test, found, np.arange(SHOWN), figures.add("scenes.png", "Test scenes", boxes))
+    worst = np.argsort(np.where(right, overlap, overlap - 1), kind="stable")[:SHOWN]
+    path = figures.add("worst.png", "The worst test scenes", f"Wrong digits first. {boxes}")
+    draw_scenes(test, found, worst, path)
+    return figures

@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from regrow.engine.inference import load_model, save_example
-from regrow.engine.training import FitPlan, falling_adam, fit, set_seed
-from regrow.engine.trainings import record_of, run_trainings
 from regrow.layers import SpatialSoftmax
 from regrow.models.digit_localisation.boxes import BoxLoss
-from regrow.models.digit_localisation.data import Table, profile_scenes, read_scenes
+from regrow.models.digit_localisation.data import SceneSplit, profile_scenes, read_scenes
 from regrow.models.digit_localisation.scenes import CANVAS
+from regrow.training.fit import falling_adam, fit, set_seed
+from regrow.training.inference import load_model, save_example
+from regrow.training.plan import FitPlan
+from regrow.training.seeds import record_of, run_trainings
 from regrow.vision.digits import CLASSES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from regrow.engine.spec import StageContext
     from regrow.models.digit_localisation.spec import DigitLocalisationConfig
+    from regrow.store.context import StageContext
 
 EXAMPLE_SCENES = 5
 # Keras's .99 needs more steps than an epoch has before validation says anything.
@@ -47,7 +48,7 @@ def train(ctx: StageContext) -> dict[str, Any]:
 
 
 def _train_one(
-    ctx: StageContext, seed: int, training: Table, validation: Table, kept: Path
+    ctx: StageContext, seed: int, training: SceneSplit, validation: SceneSplit, kept: Path
 ) -> tuple[keras.Model, dict[str, Any]]:
     config: DigitLocalisationConfig = ctx.config
     set_seed(seed, deterministic=config.deterministic)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.inference import answer
 from regrow.models.digit_localisation.data import BOX
 from regrow.models.digit_localisation.scenes import CANVAS
+from regrow.training.inference import answer
 from regrow.vision.pictures import read_grey, to_ink
 
 if TYPE_CHECKING:

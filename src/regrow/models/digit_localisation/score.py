@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.inference import answer
 from regrow.models.digit_localisation.boxes import measure_iou
-from regrow.models.digit_localisation.data import Table, read_scenes
+from regrow.models.digit_localisation.data import SceneSplit, read_scenes
+from regrow.training.inference import answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ def score(model: Any, table: Path, _config: Any) -> dict[str, float]:
     return measure(test, found["digit"].argmax(axis=1), found["box"])
 
 
-def measure(scenes: Table, labels: Array, boxes: Array) -> dict[str, float]:
+def measure(scenes: SceneSplit, labels: Array, boxes: Array) -> dict[str, float]:
     """The figures of answers: labels (scenes,) and boxes (scenes, 4), in shares of the canvas."""
     overlap = measure_iou(boxes, scenes.boxes)
     right = labels == scenes.labels

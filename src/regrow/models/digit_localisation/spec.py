@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from regrow.engine.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.models.digit_localisation.card import CARD
 
 PACKAGE = "regrow.models.digit_localisation"
 
@@ -40,7 +41,7 @@ SPEC = ModelSpec(
     sources=("digits",),
     stages={
         "clean": StageSpec(f"{PACKAGE}.data:clean", SCENES),
-        "validate": StageSpec(f"{PACKAGE}.data:EXPECTATIONS"),
+        "validate": StageSpec(f"{PACKAGE}.expectations:EXPECTATIONS"),
         "train": StageSpec(
             f"{PACKAGE}.network:train",
             tuple(name for name in DigitLocalisationConfig.model_fields if name not in SCENES),
@@ -51,6 +52,7 @@ SPEC = ModelSpec(
     # thousand test scenes is chance.
     gate=Gate(score=f"{PACKAGE}.score:score", metric="found", direction="maximize", margin=0.001),
     predict=f"{PACKAGE}.predict:predict",
+    card=CARD,
     id_column="scene_id",
     presets={"best": {}, "quick": QUICK},
 )

@@ -15,20 +15,21 @@ import keras
 import numpy as np
 from keras import ops
 
-from regrow.engine.inference import answer, load_model, save_example
-from regrow.engine.training import FitPlan, falling_adam, fit, set_seed
-from regrow.engine.trainings import record_of, run_trainings
 from regrow.layers import EuclideanDistance
 from regrow.models.image_similarity.pairs import Pairs, make_pairs
 from regrow.models.image_similarity.threshold import choose_threshold
+from regrow.training.fit import falling_adam, fit, set_seed
+from regrow.training.inference import answer, load_model, save_example
+from regrow.training.plan import FitPlan
+from regrow.training.seeds import record_of, run_trainings
 from regrow.vision.augmentation import augment
 from regrow.vision.digits import INK_MAX, SIDE, Digits, profile_digits, read_digits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from regrow.engine.spec import StageContext
     from regrow.models.image_similarity.spec import ImageSimilarityConfig
+    from regrow.store.context import StageContext
 
 VALIDATION_PAIRS = 10_000
 # The same pairs for every seed, so that seeds can be compared.

@@ -56,3 +56,13 @@ def make_pairs(digits: Digits, count: int, seed: int) -> Pairs:
         second=order[starts[np.where(same, one, other)] + partner],
         same=same[:, np.newaxis].astype("float32"),
     )
+
+
+def find_neighbours(known: Array, new: Array, count: int) -> Array:
+    """The positions in `known` of the nearest vectors to each of `new`, (len(new), count)."""
+    from sklearn.neighbors import NearestNeighbors
+
+    found: Array = (
+        NearestNeighbors(n_neighbors=count).fit(known).kneighbors(new, return_distance=False)
+    )
+    return found

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.errors import UserError
-from regrow.engine.inference import answer
+from regrow.base.errors import UserError
+from regrow.training.inference import answer
 from regrow.vision.pictures import read_grey, to_digit
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.inference import answer
 from regrow.models.image_similarity.pairs import Pairs, make_pairs
+from regrow.training.inference import answer
 from regrow.vision.digits import Digits, read_digits
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from regrow.engine.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.models.image_similarity.card import CARD
 
 PACKAGE = "regrow.models.image_similarity"
 
@@ -41,7 +42,7 @@ SPEC = ModelSpec(
     sources=("digits",),
     stages={
         "clean": StageSpec("regrow.vision.digits:clean"),
-        "validate": StageSpec("regrow.vision.digits:EXPECTATIONS"),
+        "validate": StageSpec("regrow.vision.digit_expectations:EXPECTATIONS"),
         "train": StageSpec(f"{PACKAGE}.network:train", tuple(ImageSimilarityConfig.model_fields)),
         "evaluate": StageSpec(f"{PACKAGE}.evaluate:evaluate"),
     },
@@ -50,6 +51,7 @@ SPEC = ModelSpec(
         score=f"{PACKAGE}.score:score", metric="accuracy", direction="maximize", margin=0.0002
     ),
     predict=f"{PACKAGE}.predict:predict",
+    card=CARD,
     id_column="digit_id",
     presets={"best": {}, "quick": {"seeds": 1, "pairs": 6000, "epochs": 3, "copies": 2}},
 )

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from regrow.engine.errors import DataError
-from regrow.engine.expectations import Expectation, expect
+from regrow.base.errors import DataError
 from regrow.models.question_answering.reader import (
-    MAX_STORY_LINES,
     Reading,
     read_questions,
 )
@@ -22,8 +20,8 @@ from regrow.models.question_answering.tasks import ONLY_EN, TASKS, Edition, Spli
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from regrow.engine.spec import StageContext
-    from regrow.engine.store import Entry
+    from regrow.store.context import StageContext
+    from regrow.store.entry import Entry
 
 # What expectations need and lists cannot give them; `_derive` fills them in.
 DERIVED = ("sentences", "supporting_max", "unseen_words", "unseen_answer")
@@ -73,15 +71,9 @@ def _read_task(download: Entry, number: int, task: _Task) -> Iterator[pa.RecordB
         path = _find(download, name, number)
         task.files[split] = facts = Reading()
         train = task.files["train"]
-        try:
-            batches = read_questions(path, facts, edition=task.edition, task=number, split=split)
-            for batch in batches:
-                yield _derive(batch, train)
-        except DataError as error:
-            # A person knows the file by where it came from, not by its copy in the store.
-            origin = f"{download.facts['sources'][0]['origin']}, member {name}"
-            error.where = (error.where or "").replace(str(path), origin)
-            raise
+        batches = read_questions(path, facts, edition=task.edition, task=number, split=split)
+        for batch in batches:
+            yield _derive(batch, train)
 
 
 def _find(download: Entry, name: str, task: int) -> Path:
@@ -169,84 +161,3 @@ def _summarise(tasks: dict[int, _Task], edition: Edition) -> dict[str, Any]:
             "10,000 was found, so its figures are none of en-10k"
         )
     return facts
-
-
-def _between(column: str, low: float, high: float | None, why: str) -> Expectation:
-    return expect("column_values_to_be_between", why, column=column, min_value=low, max_value=high)
-
-
-WORDS = r"^[^\sA-Z?.]+(?: [^\sA-Z?.]+)*$"
-
-EXPECTATIONS: tuple[Expectation, ...] = (
-    expect(
-        "table_columns_to_match_ordered_list",
-        "training picks columns by name",
-        column_list=list(COLUMNS),
-    ),
-    expect(
-        "table_row_count_to_be_between",
-        "fewer questions cannot show whether a task was learned",
-        min_value=100,
-    ),
-    *(
-        expect("column_values_to_not_be_null", "every question has all its parts", column=name)
-        for name in SCHEMA.names
-    ),
-    expect("column_values_to_be_unique", "an id names one question", column="id"),
-    expect(
-        "column_values_to_match_regex",
-        "an id says where its question stands: edition, task, split and number",
-        column="id",
-        regex=r"^en(?:-10k)?/qa\d\d/(?:train|test)/\d{7}$",
-    ),
-    expect(
-        "column_values_to_be_in_set",
-        "the two editions that are read",
-        column="edition",
-        value_set=["en", "en-10k"],
-    ),
-    _between("task", 1, 20, "there are twenty tasks"),
-    expect(
-        "column_distinct_values_to_equal_set",
-        "without either there is nothing to learn from, or nothing to measure by",
-        column="split",
-        value_set=["train", "test"],
-    ),
-    _between("line", 2, None, "a sentence stands before every question"),
-    _between("story_number", 1, None, "stories are counted from 1"),
-    _between("sentences", 1, MAX_STORY_LINES, "a question is about a story"),
-    _between("supporting_max", 0, MAX_STORY_LINES, "every question has a supporting fact"),
-    expect(
-        "column_pair_values_a_to_be_greater_than_b",
-        "a supporting fact is a sentence of the story",
-        column_A="sentences",
-        column_B="supporting_max",
-    ),
-    expect(
-        "column_pair_values_a_to_be_greater_than_b",
-        "new sentences are sentences of the story",
-        column_A="sentences",
-        column_B="new_from",
-        or_equal=True,
-    ),
-    expect(
-        "column_values_to_match_regex",
-        "a question is lower-case words with one blank between them",
-        column="question",
-        regex=WORDS,
-    ),
-    expect(
-        "column_values_to_match_regex",
-        "an answer is lower-case words, or a list or path of them",
-        column="answer",
-        regex=r"^[^\sA-Z]+$",
-    ),
-    _between("unseen_words", 0, 0, "a model knows no word that its task's training file lacks"),
-    expect(
-        "column_values_to_be_in_set",
-        "an answer that training lacks cannot be given: one list of en's task 8 is such",
-        column="unseen_answer",
-        value_set=[False],
-        mostly=0.99,
-    ),
-)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.inference import load_model
-from regrow.engine.plots import plot_bars
-from regrow.engine.store import write_json
-from regrow.engine.trainings import load_runs
-from regrow.models.question_answering.baselines import measure_baselines
+from regrow.models.question_answering.baselines import COMMONEST, measure_baselines
 from regrow.models.question_answering.figures import draw_attention
 from regrow.models.question_answering.paper import REPORTED
 from regrow.models.question_answering.score import (
@@ -20,19 +18,30 @@ from regrow.models.question_answering.score import (
     find_right,
 )
 from regrow.models.question_answering.table import read_questions
-from regrow.models.question_answering.tasks import ONLY_EN, TASKS
+from regrow.models.question_answering.tasks import ONLY_EN, TASKS, Edition
+from regrow.report.charts import plot_bars
+from regrow.report.evaluation import Baseline, Evaluation, Figures, Headline, Table
+from regrow.training.inference import load_model
+from regrow.training.seeds import load_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
 
-    from regrow.engine.spec import StageContext
+    from regrow.store.context import StageContext
 
 Errors = dict[int, float]
+"""Errors in percent by task."""
+
+Runs = dict[str, dict[str, Errors]]
+"""Errors of every training, by network and seed."""
+
 PUBLISHED = "published"
 # A figure of each kind is enough to see what the network looks at.
 SHOWN = 3
+ATTENTION = (
+    "How much each sentence counts for the answer, by layer or hop; a dot marks the supporting "
+    "facts."
+)
 
 
 def evaluate(ctx: StageContext) -> dict[str, Any]:
@@ -41,14 +50,14 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     Writes `evaluation.json`, `predictions.parquet` (id, task, question, answer, predicted,
     confidence, right) and the figures.
     """
-    config = ctx.config
+    config, train = ctx.config, ctx.inputs["train"]
     table = ctx.inputs["clean"].file("table.parquet")
     test = read_questions(table, split="test", forget=config.forget_answered)
-    runs: dict[str, dict[str, Errors]] = {}
+    runs: Runs = {}
     for name in config.networks:
-        if models := load_runs(ctx.inputs["train"].path, name):
+        if models := load_runs(train.path, name):
             runs[name] = {seed: _measure(model, test) for seed, model in models.items()}
-    model = load_model(ctx.inputs["train"].file("model.keras"))
+    model = load_model(train.file("model.keras"))
     found = answer_questions(model, test)
     right = find_right(model, test, found["answer"])
     published = count_errors(test, right)
@@ -57,27 +66,22 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     baselines = measure_baselines(training, test)
     ctx.progress("baselines", 1, 1)
     _write_predictions(ctx, model, test, found["answer"], right)
-    figures = _draw(ctx, model, test, found, right, published, baselines)
-    evaluation = {
-        "headline": _headline(runs, published, baselines),
-        "metrics": {
-            "error_percent": _mean(published),
-            "failed_tasks": float(sum(value > FAILED_PERCENT for value in published.values())),
-            **{
-                f"mean_error_percent_{name}": float(np.mean([_mean(of) for of in seeds.values()]))
-                for name, seeds in runs.items()
-            },
-            **{f"error_percent_qa{task:02}": value for task, value in published.items()},
-        },
-        "tables": [
-            _table_by_task(config, published, runs, baselines),
-            _table_by_training(runs),
-        ],
-        "figures": figures,
-        "notes": _notes(ctx, len(training), len(test)),
-    }
-    write_json(ctx.out / "evaluation.json", evaluation)
-    return {"metrics": evaluation["metrics"], "test_questions": len(test)}
+    figures = Figures(ctx.out)
+    _draw_errors(figures, published, baselines)
+    if "attention" in found:
+        _draw_attention(figures, model, test, found, right)
+    evaluation = Evaluation(
+        headline=_headline(runs, published, baselines),
+        metrics=_list_metrics(runs, published),
+        tables=(
+            _tabulate_tasks(config.edition, published, runs, baselines),
+            _tabulate_networks(runs),
+        ),
+        figures=figures,
+        notes=_note(ctx, len(training), len(test)),
+    )
+    evaluation.write(ctx.out)
+    return {"metrics": evaluation.metrics, "test_questions": len(test)}
 
 
 def _measure(model: Any, test: pd.DataFrame) -> Errors:
@@ -85,78 +89,95 @@ def _measure(model: Any, test: pd.DataFrame) -> Errors:
 
 
 def _mean(errors: Mapping[int, float]) -> float:
-    return float(np.mean(list(errors.values())))
+    return statistics.fmean(errors.values())
 
 
-def _headline(
-    runs: Mapping[str, Mapping[str, Errors]], published: Errors, baselines: Mapping[str, Errors]
-) -> dict[str, Any]:
-    best = min(baselines, key=lambda name: _mean(baselines[name]))
-    means = [_mean(errors) for seeds in runs.values() for errors in seeds.values()]
+def _list_means(seeds: Mapping[str, Errors]) -> list[float]:
+    """The mean over the tasks, of every training of a network."""
+    return [_mean(errors) for errors in seeds.values()]
+
+
+def _list_metrics(runs: Runs, published: Errors) -> dict[str, float]:
     return {
-        "metric": "error_percent",
-        "label": "test questions answered wrongly",
-        "unit": "%",
-        "direction": "minimize",
-        "value": _mean(published),
-        "spread": float(np.std(means)),
-        "seeds": len(means),
-        "baseline": {"name": best, "value": _mean(baselines[best])},
+        "error_percent": _mean(published),
+        "failed_tasks": sum(value > FAILED_PERCENT for value in published.values()),
+        **{
+            f"mean_error_percent_{name}": statistics.fmean(_list_means(seeds))
+            for name, seeds in runs.items()
+        },
+        **{f"error_percent_qa{task:02}": value for task, value in published.items()},
     }
 
 
-def _table_by_task(
-    config: Any,
-    published: Errors,
-    runs: Mapping[str, Mapping[str, Errors]],
-    baselines: Mapping[str, Errors],
-) -> dict[str, Any]:
-    columns: dict[str, Mapping[int, float]] = {PUBLISHED: published}
-    for name, seeds in runs.items():
-        columns[f"{name}, mean"] = {
-            task: float(np.mean([errors[task] for errors in seeds.values()])) for task in published
-        }
-        if len(seeds) > 1:
-            columns[f"{name}, spread"] = {
-                task: float(np.std([errors[task] for errors in seeds.values()]))
-                for task in published
-            }
-    columns |= baselines
-    for name, errors in REPORTED[config.edition].items():
-        columns[name] = {task: errors[task - 1] for task in published}
+def _headline(runs: Runs, published: Errors, baselines: Mapping[str, Errors]) -> Headline:
+    best = min(baselines, key=lambda name: _mean(baselines[name]))
+    means = [mean for seeds in runs.values() for mean in _list_means(seeds)]
+    return Headline(
+        metric="error_percent",
+        label="test questions answered wrongly",
+        unit="%",
+        value=_mean(published),
+        spread=statistics.pstdev(means),
+        seeds=len(means),
+        baseline=Baseline(name=best, value=_mean(baselines[best])),
+        simplest=Baseline(name=COMMONEST, value=_mean(baselines[COMMONEST])),
+    )
+
+
+def _tabulate_tasks(
+    edition: Edition, published: Errors, runs: Runs, baselines: Mapping[str, Errors]
+) -> Table:
+    columns = _list_columns(edition, published, runs, baselines)
     rows: list[list[Any]] = [
         [f"{task} {TASKS[task]}", *(column[task] for column in columns.values())]
         for task in published
     ]
     if len(rows) > 1:
-        counts = [[value > FAILED_PERCENT for value in of.values()] for of in columns.values()]
-        spreads = [name.endswith("spread") for name in columns]
         rows.append(["mean", *(_mean(column) for column in columns.values())])
-        failed = (None if spread else sum(c) for c, spread in zip(counts, spreads, strict=True))
+        failed: list[int | None] = [
+            None if name.endswith("spread") else sum(v > FAILED_PERCENT for v in column.values())
+            for name, column in columns.items()
+        ]
         rows.append(["failed", *failed])
-    return {
-        "title": "Errors by task",
-        "caption": (
+    return Table(
+        title="Errors by task",
+        caption=(
             "Percent of a task's test questions that are answered wrongly; failed: tasks with more "
             f"than {FAILED_PERCENT:g} %. The papers' figures are for their own training."
         ),
-        "columns": ["task", *columns],
-        "rows": rows,
-    }
+        columns=("task", *columns),
+        rows=rows,
+    )
 
 
-def _table_by_training(runs: Mapping[str, Mapping[str, Errors]]) -> dict[str, Any]:
-    return {
-        "title": "Networks",
-        "caption": "Mean over the tasks of the errors in percent, and how that differs by seed.",
-        "columns": ["network", "mean of errors", "spread over seeds", "lowest", "highest", "seeds"],
-        "rows": [
-            [name, np.mean(means), np.std(means), min(means), max(means), len(means)]
-            for name, means in (
-                (name, [_mean(errors) for errors in seeds.values()]) for name, seeds in runs.items()
-            )
+def _list_columns(
+    edition: Edition, published: Errors, runs: Runs, baselines: Mapping[str, Errors]
+) -> dict[str, Errors]:
+    """Errors by task: published, of each network over its seeds, of simple ways and the papers."""
+    columns = {PUBLISHED: published}
+    for name, seeds in runs.items():
+        by_task = {task: [errors[task] for errors in seeds.values()] for task in published}
+        columns[f"{name}, mean"] = {t: statistics.fmean(values) for t, values in by_task.items()}
+        if len(seeds) > 1:
+            spread = {task: statistics.pstdev(values) for task, values in by_task.items()}
+            columns[f"{name}, spread"] = spread
+    columns |= baselines
+    for name, reported in REPORTED[edition].items():
+        columns[name] = {task: reported[task - 1] for task in published}
+    return columns
+
+
+def _tabulate_networks(runs: Runs) -> Table:
+    means = {name: _list_means(seeds) for name, seeds in runs.items()}
+    return Table(
+        title="Networks",
+        caption="Mean over the tasks of the errors in percent, and how that differs by seed.",
+        columns=("network", "mean of errors", "spread over seeds", "lowest", "highest", "seeds"),
+        rows=[
+            (name, statistics.fmean(of), statistics.pstdev(of), min(of), max(of), len(of))
+            for name, of in means.items()
         ],
-    }
+    )
 
 
 def _write_predictions(
@@ -171,35 +192,20 @@ def _write_predictions(
     frame.to_parquet(ctx.out / "predictions.parquet", index=False)
 
 
-def _draw(
-    ctx: StageContext,
-    model: Any,
-    test: pd.DataFrame,
-    found: dict[str, Any],
-    right: Any,
-    published: Errors,
-    baselines: Mapping[str, Errors],
-) -> list[dict[str, str]]:
-    folder = ctx.out / "figures"
+def _draw_errors(figures: Figures, published: Errors, baselines: Mapping[str, Errors]) -> None:
     means = {name: _mean(errors) for name, errors in baselines.items()}
-    means["the network"] = _mean(published)
     plot_bars(
-        means,
-        folder / "errors.png",
+        {**means, "the network": _mean(published)},
+        figures.add("errors.png", "Beside simple ways", "Mean over the tasks."),
         label="test questions answered wrongly, %",
-        direction="minimize",
         highlight=["the network"],
     )
-    figures = [
-        {
-            "file": "figures/errors.png",
-            "title": "Beside simple ways",
-            "caption": "Mean over the tasks.",
-        }
-    ]
-    if "attention" not in found:
-        return figures
-    confidence = found["answer"].max(axis=1)
+
+
+def _draw_attention(
+    figures: Figures, model: Any, test: pd.DataFrame, found: dict[str, Any], right: Any
+) -> None:
+    confidence, tasks = found["answer"].max(axis=1), test["task"].to_numpy()
     kinds = {
         "right": ("Right answers", np.flatnonzero(right)),
         "wrong": ("Wrong answers", np.flatnonzero(~right)),
@@ -207,20 +213,14 @@ def _draw(
     for kind, (title, rows) in kinds.items():
         # Spread over the tasks, and of each the one that the network is surest of.
         surest = rows[np.argsort(-confidence[rows], kind="stable")]
-        _, firsts = np.unique(test["task"].to_numpy()[surest], return_index=True)
+        _, firsts = np.unique(tasks[surest], return_index=True)
         chosen = list(dict.fromkeys([*surest[np.sort(firsts)], *surest]))[:SHOWN]
         for number, row in enumerate(chosen):
-            name = f"figures/{kind}_{number}.png"
-            draw_attention(test.iloc[row], model, found, int(row), ctx.out / name)
-            caption = (
-                "How much each sentence counts for the answer, by layer or hop; "
-                "a dot marks the supporting facts."
-            )
-            figures.append({"file": name, "title": title, "caption": caption})
-    return figures
+            path = figures.add(f"{kind}_{number}.png", title, ATTENTION)
+            draw_attention(test.iloc[row], model, found, int(row), path)
 
 
-def _notes(ctx: StageContext, training: int, test: int) -> list[str]:
+def _note(ctx: StageContext, training: int, test: int) -> list[str]:
     notes = [
         f"{training:,} training questions, of which the last {ctx.config.validation_share:.0%} of "
         f"stories chose the published network, and {test:,} test questions that had no part in it.",

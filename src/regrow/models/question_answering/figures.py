@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from regrow.engine.chart_style import Theme, draw
+from regrow.report.chart_style import Theme, draw
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from regrow.engine.epoch import count_rows
-from regrow.engine.inference import load_model, save_example
-from regrow.engine.profile import profile_table
-from regrow.engine.training import FitPlan, FitResult, fit_groups, set_seed
-from regrow.engine.trainings import record_of, run_trainings
+from regrow.checks.profiles import profile_table
 from regrow.models.question_answering.book import build_book
 from regrow.models.question_answering.end_to_end_memory import EndToEndMemory
 from regrow.models.question_answering.query_reduction import QueryReduction
 from regrow.models.question_answering.table import read_questions
 from regrow.models.question_answering.vocabulary import (
     Sizes,
-    Vocabulary,
+    StoryVocabulary,
     collect_words,
     encode,
     measure_sizes,
     read_sizes,
 )
+from regrow.training.epochs import count_rows
+from regrow.training.fit import FitResult, fit_groups, set_seed
+from regrow.training.inference import load_model, save_example
+from regrow.training.plan import FitPlan
+from regrow.training.seeds import record_of, run_trainings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from regrow.engine.spec import StageContext
     from regrow.models.question_answering.spec import NetworkConfig, QuestionAnsweringConfig
+    from regrow.store.context import StageContext
 
 EXAMPLE_QUESTIONS = 8
 # Shorter stories cost so little that a group of their own saves nothing.
@@ -116,7 +117,7 @@ def encode_frame(
 
 
 def build_network(
-    config: NetworkConfig, vocabulary: Vocabulary, sizes: Sizes
+    config: NetworkConfig, vocabulary: StoryVocabulary, sizes: Sizes
 ) -> tuple[keras.Model, keras.Model]:
     """One network as two models with the same weights: to train, and to publish.
 
@@ -146,7 +147,7 @@ def _make_inputs(sizes: Sizes, sentences: int | None) -> dict[str, Any]:
     return {name: keras.Input(of, dtype="int32", name=name) for name, of in shapes.items()}
 
 
-def _make_reader(config: NetworkConfig, vocabulary: Vocabulary) -> keras.layers.Layer:
+def _make_reader(config: NetworkConfig, vocabulary: StoryVocabulary) -> keras.layers.Layer:
     words, answers = len(vocabulary.words), vocabulary.answers
     if config.kind == "query-reduction":
         return QueryReduction(
@@ -189,7 +190,7 @@ def _train_one(
     # Noise in time makes sentences older: without room they would fall out of the memory.
     spare = 0.25 if network.kind == "memory" else 0.0
     sizes = measure_sizes(training, config.sentences, spare)
-    vocabulary = Vocabulary(*collect_words(training), config.tasks, name="vocabulary")
+    vocabulary = StoryVocabulary(*collect_words(training), config.tasks, name="vocabulary")
     model, published = build_network(network, vocabulary, sizes)
     # An answer that training lacks has no number to compare with.
     known = validation[validation["answer"].isin(vocabulary.answers)]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from regrow.engine.errors import DataError
-from regrow.engine.inference import answer
+from regrow.base.errors import DataError
 from regrow.models.question_answering.score import BATCH_ROWS
 from regrow.models.question_answering.stories import Asked, read_stories
-from regrow.models.question_answering.vocabulary import Vocabulary, encode, read_sizes
+from regrow.models.question_answering.vocabulary import StoryVocabulary, encode, read_sizes
+from regrow.training.inference import answer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ def answer_asked(model: Any, asked: Sequence[Asked], unknown: Unknown = "refuse"
         DataError: a word is unknown and `unknown` is "refuse", or nothing is left of a question or
             of its story, or a sentence has more words than the network reads.
     """
-    vocabulary: Vocabulary = model.get_layer("vocabulary")
+    vocabulary: StoryVocabulary = model.get_layer("vocabulary")
     sizes = read_sizes(model)
     texts, replaced = [], []
     for one in asked:
@@ -119,7 +119,7 @@ def answer_asked(model: Any, asked: Sequence[Asked], unknown: Unknown = "refuse"
     ]
 
 
-def _resolve(asked: Asked, vocabulary: Vocabulary, unknown: Unknown) -> dict[str, str]:
+def _resolve(asked: Asked, vocabulary: StoryVocabulary, unknown: Unknown) -> dict[str, str]:
     """What to read for each word that is not known."""
     story, question = asked.tokenised
     words = vocabulary.find_unknown([*story, question])
@@ -156,7 +156,7 @@ def _describe(
     probabilities: Any,
     attention: Any,
     replaced: dict[str, str],
-    vocabulary: Vocabulary,
+    vocabulary: StoryVocabulary,
 ) -> Answered:
     best, *others = np.argsort(-probabilities, kind="stable")[: 1 + ALTERNATIVES]
     shares = None

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from regrow.engine.errors import DataError
+from regrow.base.errors import DataError
 from regrow.models.question_answering.rows import Block, Question
 from regrow.models.question_answering.tasks import Edition, Split
 
@@ -79,7 +79,7 @@ class _Place(NamedTuple):
             where=f"{self.path}, line {self.line}",
             received=received if len(received) <= 200 else f"{received[:199]}…",
             expected=expected,
-            remedies=[remedy or "mend that line, or download the file again: it may be damaged"],
+            remedies=[remedy or "correct that line, or download the file again: it may be damaged"],
         )
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.inference import answer
 from regrow.models.question_answering.network import encode_frame
 from regrow.models.question_answering.table import read_questions
+from regrow.training.inference import answer
 
 if TYPE_CHECKING:
     from pathlib import Path

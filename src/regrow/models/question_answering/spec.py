@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from regrow.engine.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.models.question_answering.card import CARD
 from regrow.models.question_answering.tasks import TASKS, Edition
 
 PACKAGE = "regrow.models.question_answering"
@@ -179,13 +180,14 @@ SPEC = ModelSpec(
     sources=("babi",),
     stages={
         "clean": StageSpec(f"{PACKAGE}.data:clean", ("tasks", "edition")),
-        "validate": StageSpec(f"{PACKAGE}.data:EXPECTATIONS"),
+        "validate": StageSpec(f"{PACKAGE}.expectations:EXPECTATIONS"),
         "train": StageSpec(f"{PACKAGE}.network:train", TRAINING),
         "evaluate": StageSpec(f"{PACKAGE}.evaluate:evaluate", ("edition", *TRAINING)),
     },
     # One of a thousand test questions of a task: less is chance.
     gate=Gate(score=f"{PACKAGE}.score:score", metric="error_percent", margin=0.001, unit="%"),
     predict=f"{PACKAGE}.predict:predict",
+    card=CARD,
     scope=name_scope,
     id_column="id",
     presets={

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from regrow.engine.errors import DataError
+from regrow.base.errors import DataError
 from regrow.models.question_answering.reader import MAX_LINE_BYTES, MAX_STORY_LINES, tokenise
 
 NUMBER = re.compile(r"^(\d+)\s+")

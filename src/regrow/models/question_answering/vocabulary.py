@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-@keras.saving.register_keras_serializable(package="regrow")
-class Vocabulary(keras.layers.Layer):  # type: ignore[misc]
+@keras.saving.register_keras_serializable(package="regrow", name="Vocabulary")
+class StoryVocabulary(keras.layers.Layer):  # type: ignore[misc]
     """Passes stories on unchanged, and keeps in the model's file what their numbers mean.
 
     Args:
@@ -93,7 +93,10 @@ def measure_sizes(frame: pd.DataFrame, most_sentences: int, spare: float = 0.0) 
 
 
 def encode(
-    stories: Sequence[Sequence[str]], questions: Sequence[str], vocabulary: Vocabulary, sizes: Sizes
+    stories: Sequence[Sequence[str]],
+    questions: Sequence[str],
+    vocabulary: StoryVocabulary,
+    sizes: Sizes,
 ) -> dict[str, Array]:
     """Tokenised stories and questions as a network's inputs.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.errors import DataError
+from regrow.base.errors import DataError
 from regrow.models.sentence_vectors.documents import DIMENSIONS
 from regrow.models.sentence_vectors.layers import THEME_LENGTH
 from regrow.models.sentence_vectors.table import Sentences, read_documents, read_sentences

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import keras
 import numpy as np
 
-from regrow.engine.inference import answer
 from regrow.models.sentence_vectors.layers import WordTable
 from regrow.text.vocabulary import pad
+from regrow.training.inference import answer
 
 if TYPE_CHECKING:
     from regrow.models.sentence_vectors.table import Sentences

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from regrow.engine.plots import plot_bars
-from regrow.engine.store import write_json
-from regrow.engine.trainings import load_runs
 from regrow.models.sentence_vectors.baselines import (
     explain_by_components,
     measure_counts,
@@ -30,14 +28,18 @@ from regrow.models.sentence_vectors.neighbours import FILE, Index, write_index
 from regrow.models.sentence_vectors.network import RUNS, build_network
 from regrow.models.sentence_vectors.probe import measure_f1
 from regrow.models.sentence_vectors.table import read_documents
+from regrow.report.charts import plot_comparison
+from regrow.report.evaluation import Comparison, Evaluation, Figures, Scores, Table
+from regrow.training.fit import set_seed
+from regrow.training.seeds import load_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from regrow.engine.spec import StageContext
+    from regrow.store.context import StageContext
 
-NETWORK, RANDOM = "autoencoder", "autoencoder, untrained"
+NETWORK, RANDOM, COUNTS = "autoencoder", "autoencoder, untrained", "TF-IDF"
+MEAN_WORDS = "mean of word vectors"
 FIGURES = {
     "micro_f1": "micro-F1",
     "precision_at_100": "P@100",
@@ -47,6 +49,7 @@ FIGURES = {
     "first_of_512": "first of 512",
     "mean_rank": "mean rank",
 }
+HEADLINE = "micro-F1 of a linear probe, topics of unseen documents"
 EXAMPLES = 10
 NEIGHBOURS = 3
 SHOWN_SIGNS = 110
@@ -55,149 +58,142 @@ TOP_TOPICS = 10
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of one network: its vectors of the test documents, topics, sentences."""
+
+    documents: Array
+    topics: Topics
+    rebuilt: Rebuilt
+
+    @property
+    def scores(self) -> Scores:
+        """All its figures by key."""
+        return {**self.topics.figures, **self.rebuilt.figures}
+
+
 def evaluate(ctx: StageContext) -> dict[str, Any]:
     """Measures every seed, an untrained network and simple ways on the same documents.
 
     Writes `evaluation.json`, `predictions.parquet` (id, topics, said: of the linear probe),
     `sentences.npy` (what all sentences are about, in the order of `read_sentences`) and figures.
     """
-    folder = ctx.inputs["clean"].file("table.parquet").parent
-    train = ctx.inputs["train"]
-    data = Data.read(folder)
+    table, train = ctx.inputs["clean"].file("table.parquet"), ctx.inputs["train"]
+    data = Data.read(table.parent)
     chosen = str(train.facts["published_run"]).rpartition("/")[2]
     models = load_runs(train.path, RUNS)
-    model = models[chosen]
     # All sentences once, for the published network's figures and for what looks for neighbours.
-    vectors = encode_sentences(model, number_words(model, data.sentences), "topic")
+    vectors = _encode_all(models[chosen], data)
     write_index(ctx.out / FILE, vectors)
-    runs: dict[str, dict[str, float]] = {}
-    for number, (seed, of) in enumerate(models.items()):
+    runs: dict[str, Measured] = {}
+    for number, (seed, model) in enumerate(models.items()):
         ctx.progress("measure", number, len(models) + 2)
-        documents = encode_documents(of, data, vectors if seed == chosen else None)
-        topics, rebuilt = measure_topics(*documents, data.labelled), measure_rebuilding(of, data)
-        runs[seed] = {**topics.figures, **rebuilt.figures}
-        if seed == chosen:
-            published = (documents[1], topics, rebuilt)
+        runs[seed] = _measure(model, data, vectors if seed == chosen else None)
+    published = runs[chosen]
     ctx.progress("measure", len(models), len(models) + 2)
-    frame = read_documents(folder / "table.parquet")
-    counts = measure_counts(frame, data)
-    others = {
-        **{name: topics.figures for name, topics in counts.items()},
-        "mean of word vectors": measure_mean_words(model, data).figures,
-        RANDOM: _measure_untrained(ctx.config, model, data),
-    }
-    size = measure_size(model)
-    for count, share in explain_by_components(model, data, _sizes(ctx.config, size)).items():
-        others[f"{count} principal components"] = {"explained_variance": share}
+    counts = measure_counts(read_documents(table), data)
+    comparison = Comparison(
+        f"{NETWORK}, {measure_size(models[chosen])} numbers",
+        [run.scores for run in runs.values()],
+        _measure_baselines(ctx.config, models[chosen], data, counts),
+    )
     ctx.progress("measure", len(models) + 2, len(models) + 2)
-    _write_predictions(ctx.out, data, published[1])
-    evaluation = {
-        "headline": _headline(runs, others),
-        "metrics": {**runs[chosen], **{f"mean_{k}": _mean(runs, k) for k in FIGURES}},
-        "tables": [
-            _table(runs, others, size),
-            _table_by_topic(data, published[1], counts["TF-IDF"]),
-            _table_of_neighbours(ctx.out, data, vectors),
-        ],
-        "figures": _draw(ctx.out, data, published, runs, others),
-        "notes": _notes(ctx, data),
+    _write_predictions(ctx.out, data, published.topics)
+    evaluation = Evaluation(
+        headline=comparison.headline(
+            "micro_f1", HEADLINE, direction="maximize", simplest=MEAN_WORDS
+        ),
+        metrics={**published.scores, **comparison.means(FIGURES)},
+        tables=(
+            _tabulate(comparison),
+            _tabulate_topics(data, published.topics, counts[COUNTS]),
+            _tabulate_neighbours(ctx.out, data, vectors),
+        ),
+        figures=_draw(ctx.out, data, published, comparison),
+        notes=_note(ctx, data),
+    )
+    evaluation.write(ctx.out)
+    return {"metrics": evaluation.metrics, "test_documents": len(data.labelled.test)}
+
+
+def _encode_all(model: keras.Model, data: Data) -> Array:
+    return encode_sentences(model, number_words(model, data.sentences), "topic")
+
+
+def _measure(model: keras.Model, data: Data, vectors: Array | None = None) -> Measured:
+    training, test = encode_documents(model, data, vectors)
+    topics = measure_topics(training, test, data.labelled)
+    return Measured(test, topics, measure_rebuilding(model, data))
+
+
+def _measure_baselines(
+    config: Any, model: keras.Model, data: Data, counts: dict[str, Topics]
+) -> dict[str, Scores]:
+    sizes = _choose_sizes(config, measure_size(model))
+    explained = explain_by_components(model, data, sizes)
+    return {
+        **{name: topics.figures for name, topics in counts.items()},
+        MEAN_WORDS: measure_mean_words(model, data).figures,
+        RANDOM: _measure(_untrain(config, model), data).scores,
+        **{
+            f"{count} principal components": {"explained_variance": share}
+            for count, share in explained.items()
+        },
     }
-    write_json(ctx.out / "evaluation.json", evaluation)
-    return {"metrics": evaluation["metrics"], "test_documents": len(data.labelled.test)}
 
 
-def _measure_untrained(config: Any, model: keras.Model, data: Data) -> dict[str, float]:
+def _untrain(config: Any, model: keras.Model) -> keras.Model:
     """The same network with the weights that training began with, or such."""
     words = model.get_layer("words")
-    keras.utils.set_random_seed(0)
+    set_seed(0, deterministic=False)
     table, weight = (keras.ops.convert_to_numpy(of) for of in (words.table, words.weight))
     fresh = type(words).from_config(words.get_config())
-    twin = build_network(config.network, fresh, table, weight, 1.0)
-    documents = encode_documents(twin[1], data)
-    topics = measure_topics(*documents, data.labelled).figures
-    return {**topics, **measure_rebuilding(twin[1], data).figures}
+    return build_network(config.network, fresh, table, weight, 1.0)[1]
 
 
-def _sizes(config: Any, size: int) -> list[int]:
+def _choose_sizes(config: Any, size: int) -> list[int]:
     """As many components as the network has numbers, and as it has for what stands where."""
     network = config.network
     wanted = {size} | ({network.order_size} if network.kind == "positional" else set())
     return sorted(count for count in wanted if count < config.length * 50)
 
 
-def _mean(runs: Mapping[str, Mapping[str, float]], key: str) -> float:
-    return float(np.mean([run[key] for run in runs.values()]))
-
-
-def _headline(
-    runs: Mapping[str, Mapping[str, float]], others: Mapping[str, Mapping[str, float]]
-) -> dict[str, Any]:
-    scored = {name: of["micro_f1"] for name, of in others.items() if "micro_f1" in of}
-    best = max(scored, key=lambda name: scored[name])
-    values = [run["micro_f1"] for run in runs.values()]
-    return {
-        "metric": "micro_f1",
-        "label": "micro-F1 of a linear probe, topics of unseen documents",
-        "unit": "",
-        "direction": "maximize",
-        "value": float(np.mean(values)),
-        "spread": float(np.std(values)),
-        "seeds": len(values),
-        "baseline": {"name": best, "value": scored[best]},
-    }
-
-
-def _table(
-    runs: Mapping[str, Mapping[str, float]], others: Mapping[str, Mapping[str, float]], size: int
-) -> dict[str, Any]:
-    rows: list[list[Any]] = [[f"{NETWORK}, {size} numbers", *(_mean(runs, k) for k in FIGURES)]]
-    if len(runs) > 1:
-        spread = [float(np.std([run[k] for run in runs.values()])) for k in FIGURES]
-        rows.append([f"spread over {len(runs)} seeds", *spread])
-    rows += [[name, *(of.get(k) for k in FIGURES)] for name, of in others.items()]
-    return {
-        "title": "Test documents",
-        "caption": (
+def _tabulate(comparison: Comparison) -> Table:
+    mine, *others = comparison.rows(FIGURES)
+    spread = [f"spread over {len(comparison.runs)} seeds", *map(comparison.spread, FIGURES)]
+    return Table(
+        title="Test documents",
+        caption=(
             "Topics: the same linear probe and search for all, on ModApte-90. P@100: of the 100 "
             "nearest training documents, those with a topic in common. Variance: over the mean of "
             "each place, padding left out. Cosine: of a sentence's vector and its "
             "reconstruction's; rank: of its own vector among those of 512 sentences."
         ),
-        "columns": ["vectors", *FIGURES.values()],
-        "rows": rows,
-    }
+        columns=("vectors", *FIGURES.values()),
+        rows=[mine, *([spread] if len(comparison.runs) > 1 else []), *others],
+        best_by=FIGURES["micro_f1"],
+        direction="maximize",
+    )
 
 
-def _table_by_topic(data: Data, found: Topics, counted: Topics) -> dict[str, Any]:
-    right = data.labelled.test_topics
+def _tabulate_topics(data: Data, found: Topics, counted: Topics) -> Table:
+    right, names = data.labelled.test_topics, data.labelled.topics
     largest = np.argsort(-data.labelled.train_topics.sum(axis=0), kind="stable")[:TOP_TOPICS]
 
-    def f1(said: Array, topic: int) -> float:
-        return measure_f1(right[:, [topic]], said[:, [topic]])
+    def row(name: str, topics: Array) -> list[Any]:
+        scores = [measure_f1(right[:, topics], of.said[:, topics]) for of in (found, counted)]
+        return [name, right[:, topics].sum(), *scores]
 
-    rows: list[list[Any]] = [
-        [
-            data.labelled.topics[n],
-            int(right[:, n].sum()),
-            f1(found.said, n),
-            f1(counted.said, n),
-        ]
-        for n in largest
-    ]
-    ten = [
-        measure_f1(right[:, largest], of.said[:, largest]) if len(largest) else 0.0
-        for of in (found, counted)
-    ]
-    rows.append([f"all {len(largest)}", int(right[:, largest].sum()), *ten])
-    return {
-        "title": "The largest topics",
-        "caption": "F1 of the published network's vectors and of TF-IDF.",
-        "columns": ["topic", "test documents", NETWORK, "TF-IDF"],
-        "rows": rows,
-    }
+    rows = [row(names[n], np.array([n])) for n in largest]
+    return Table(
+        title="The largest topics",
+        caption="F1 of the published network's vectors and of TF-IDF.",
+        columns=("topic", "test documents", NETWORK, COUNTS),
+        rows=[*rows, row(f"all {len(largest)}", largest)],
+    )
 
 
-def _table_of_neighbours(out: Path, data: Data, vectors: Array) -> dict[str, Any]:
+def _tabulate_neighbours(out: Path, data: Data, vectors: Array) -> Table:
     """Ten test sentences and what is nearest to them outside the test documents."""
     # Exact repetitions are no news, so the nearest sentence with other words is shown.
     texts = data.sentences.texts
@@ -214,12 +210,12 @@ def _table_of_neighbours(out: Path, data: Data, vectors: Array) -> dict[str, Any
                 table.append([_shorten(texts[int(row)].as_py()), _shorten(text), cosine])
             if len(said) > NEIGHBOURS:
                 break
-    return {
-        "title": "Nearest sentences",
-        "caption": "Test sentences, and the nearest ones in other documents than the test's.",
-        "columns": ["sentence", "nearest", "cosine"],
-        "rows": table,
-    }
+    return Table(
+        title="Nearest sentences",
+        caption="Test sentences, and the nearest ones in other documents than the test's.",
+        columns=("sentence", "nearest", "cosine"),
+        rows=table,
+    )
 
 
 def _shorten(text: str) -> str:
@@ -240,43 +236,26 @@ def _write_predictions(out: Path, data: Data, topics: Topics) -> None:
     frame.to_parquet(out / "predictions.parquet", index=False)
 
 
-def _draw(
-    out: Path,
-    data: Data,
-    published: tuple[Array, Topics, Rebuilt],
-    runs: Mapping[str, Mapping[str, float]],
-    others: Mapping[str, Mapping[str, float]],
-) -> list[dict[str, str]]:
-    folder = out / "figures"
-    documents, _topics, rebuilt = published
-    bars = {NETWORK: _mean(runs, "micro_f1")}
-    bars |= {name: of["micro_f1"] for name, of in others.items() if "micro_f1" in of}
-    plot_bars(
-        bars,
-        folder / "topics.png",
-        label="micro-F1 on ModApte-90",
-        direction="maximize",
-        highlight=[NETWORK],
+def _draw(out: Path, data: Data, published: Measured, comparison: Comparison) -> Figures:
+    figures = Figures(out)
+    path = figures.add("topics.png", "Topics", "A linear probe on vectors that stay as they are.")
+    label = "micro-F1 on ModApte-90"
+    plot_comparison(comparison, "micro_f1", path, label=label, direction="maximize")
+    path = figures.add(
+        "cosines.png",
+        "Sentences and reconstructions",
+        "Cosine of a sentence's vector with that of a reconstruction.",
     )
+    rebuilt, labelled = published.rebuilt, data.labelled
     cosines = {"its own reconstruction": rebuilt.cosines, "another's": rebuilt.mismatched}
-    draw_cosines(cosines, folder / "cosines.png")
-    figures = {
-        "topics": ("Topics", "A linear probe on vectors that stay as they are."),
-        "cosines": (
-            "Sentences and reconstructions",
-            "Cosine of a sentence's vector with that of a reconstruction.",
-        ),
-    }
-    labelled = data.labelled
-    if draw_topic_map(documents, labelled.test_topics, labelled.topics, folder / "map.png"):
-        figures["map"] = ("Test documents", "t-SNE of their vectors; documents of one topic.")
-    return [
-        {"file": f"figures/{name}.png", "title": title, "caption": caption}
-        for name, (title, caption) in figures.items()
-    ]
+    draw_cosines(cosines, path)
+    path = out / "figures" / "map.png"
+    if draw_topic_map(published.documents, labelled.test_topics, labelled.topics, path):
+        figures.add(path.name, "Test documents", "t-SNE of their vectors; documents of one topic.")
+    return figures
 
 
-def _notes(ctx: StageContext, data: Data) -> list[str]:
+def _note(ctx: StageContext, data: Data) -> list[str]:
     facts = ctx.inputs["train"].facts
     return [
         f"Word vectors: {facts['word_vectors']}; {facts['words_with_vectors']:,} words have one, "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from regrow.engine.chart_style import Theme, draw
+from regrow.report.chart_style import Theme, draw
 
 MAP_TOPICS = 6
 MAP_DOCUMENTS = 900

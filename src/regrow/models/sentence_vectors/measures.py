@@ -13,7 +13,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from regrow.engine.inference import answer
 from regrow.models.sentence_vectors.encoding import (
     encode_sentences,
     get_words,
@@ -31,6 +30,7 @@ from regrow.models.sentence_vectors.table import (
     read_sentences,
 )
 from regrow.text.vocabulary import PAD, Vocabulary, pad
+from regrow.training.inference import answer
 
 # Enough for a share of variance to within half a percent.
 REBUILT_SENTENCES = 4096

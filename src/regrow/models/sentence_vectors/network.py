@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from regrow.engine.inference import load_model, save_example
-from regrow.engine.profile import profile_table
-from regrow.engine.training import FitPlan, falling_adam, fit_groups, set_seed
-from regrow.engine.trainings import record_of, run_trainings
+from regrow.checks.profiles import profile_table
 from regrow.models.sentence_vectors.corpus import (
     Corpus,
     draw_contexts,
@@ -32,17 +29,21 @@ from regrow.models.sentence_vectors.layers import (
 )
 from regrow.models.sentence_vectors.losses import ContextError, ReconstructionError, take_mean
 from regrow.text.vocabulary import pad
+from regrow.training.fit import falling_adam, fit_groups, set_seed
+from regrow.training.inference import load_model, save_example
+from regrow.training.plan import FitPlan
+from regrow.training.seeds import record_of, run_trainings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from regrow.engine.spec import StageContext
     from regrow.models.sentence_vectors.spec import (
         BookConfig,
         NetworkConfig,
         PositionalConfig,
         SentenceVectorsConfig,
     )
+    from regrow.store.context import StageContext
 
 EXAMPLE_SENTENCES = 8
 RUNS = "autoencoder"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.errors import DataError
+from regrow.base.errors import DataError
+from regrow.base.files import atomic_write
 from regrow.models.sentence_vectors.encoding import encode_sentences, get_words, measure_size
 from regrow.models.sentence_vectors.neighbours import FILE, Index
 from regrow.models.sentence_vectors.table import Sentences, read_documents, read_sentences
-from regrow.text.sentences import SentenceSplitter, make_punkt
+from regrow.text.splitter import SentenceSplitter, make_punkt
 from regrow.text.tokens import Tokeniser, normalise
 from regrow.text.vocabulary import UNK, Vocabulary
 
@@ -130,9 +130,7 @@ def embed(model: Any, path: Path, out: Path) -> int:
     )
     lines = read_lines(path)
     count = 0
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
+    with atomic_write(out) as temporary:
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
             while batch := list(islice(lines, BATCH_LINES)):
                 vectors, unknown = reader.encode([line.text for line in batch])
@@ -150,9 +148,6 @@ def embed(model: Any, path: Path, out: Path) -> int:
                 count += len(batch)
         if not count:
             raise DataError("the file has no sentence", where=str(path), expected="one a line")
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
     return count
 
 

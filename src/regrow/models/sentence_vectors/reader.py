@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
-from regrow.engine.errors import DataError
+from regrow.base.errors import DataError
 from regrow.models.sentence_vectors.documents import (
     CgiSplit,
     Document,
@@ -49,7 +49,7 @@ INSIDE = {
     "TEXT": {"TITLE", "DATELINE", "AUTHOR", "BODY"},
     **{name: {"D"} for name in LISTS},
 }
-REMEDY = "mend the file there, or get it again: it may be damaged"
+REMEDY = "correct the file there, or get it again: it may be damaged"
 
 
 @dataclass

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from regrow.engine.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.models.sentence_vectors.card import CARD
 
 PACKAGE = "regrow.models.sentence_vectors"
 
@@ -79,7 +80,7 @@ SPEC = ModelSpec(
     sources=("reuters-21578", "punkt-tab", "glove-6b-50d"),
     stages={
         "clean": StageSpec(f"{PACKAGE}.data:clean"),
-        "validate": StageSpec(f"{PACKAGE}.data:EXPECTATIONS"),
+        "validate": StageSpec(f"{PACKAGE}.expectations:EXPECTATIONS"),
         "train": StageSpec(f"{PACKAGE}.network:train", TRAINING),
         "evaluate": StageSpec(f"{PACKAGE}.evaluate:evaluate", TRAINING),
     },
@@ -88,6 +89,7 @@ SPEC = ModelSpec(
         score=f"{PACKAGE}.score:score", metric="micro_f1", direction="maximize", margin=0.001
     ),
     predict=f"{PACKAGE}.predict:predict",
+    card=CARD,
     id_column="id",
     presets={
         "best": {},

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from matplotlib.figure import Figure
 
-from regrow.engine.chart_style import Theme, draw
-from regrow.engine.inference import answer, load_model
-from regrow.engine.plots import plot_bars
-from regrow.engine.store import write_json
-from regrow.engine.trainings import load_runs
+from regrow.models.stacked_autoencoder.figures import draw_phases
 from regrow.models.stacked_autoencoder.network import WAYS, Coder, scale
 from regrow.models.stacked_autoencoder.score import measure_error
+from regrow.report.charts import plot_bars
+from regrow.report.evaluation import Comparison, Evaluation, Figures, Scores, Table
+from regrow.training.inference import answer, load_model
+from regrow.training.seeds import load_runs
 from regrow.vision.digits import CLASSES, INK_MAX, Array, Digits, read_digits
-from regrow.vision.figures import draw_grid, draw_map
+from regrow.vision.figures import Tile, draw_grid, draw_map
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from regrow.engine.spec import StageContext
+    import pandas as pd
 
-PUBLISHED = f"trained {WAYS[0].replace('-', ' ')}"
+    from regrow.store.context import StageContext
+
+Restore = Callable[[Digits], tuple[Array, Array]]
+"""From digits to their codes and their restored pictures, in ink 0 to 16."""
+
+UNTRAINED = "untrained network"
+METRICS = {"mse": "mean squared error", "probe": "accuracy of a linear probe"}
 
 
 def evaluate(ctx: StageContext) -> dict[str, Any]:
@@ -32,65 +38,51 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
 
     Writes `evaluation.json`, `predictions.parquet` (digit id, label, mse, code) and the figures.
     """
-    import pandas as pd
-
     table, train = ctx.inputs["clean"].file("table.parquet"), ctx.inputs["train"]
     training, test = read_digits(table, "train"), read_digits(table, "test")
-    runs: dict[str, list[dict[str, float]]] = {}
-    for way in WAYS:
-        models = load_runs(train.path, way).values()
-        label = f"trained {way.replace('-', ' ')}"
-        runs[label] = [_measure(_code(model), training, test) for model in models]
     size = ctx.config.widths[-1]
-    coders = {
-        f"PCA, {size} components": _fit_pca(training, size),
-        "untrained network": _code(Coder(ctx.config.widths).publish()),
+    pca_name, pca = f"PCA, {size} components", _fit_pca(training, size)
+    untrained = _restore_by(Coder(ctx.config.widths).to_model())
+    baselines = {
+        pca_name: _measure(pca, training, test),
+        UNTRAINED: _measure(untrained, training, test),
+        "all 64 pixels": {"probe": _probe(scale(training), training, scale(test), test)},
     }
-    baselines = {name: _measure(coder, training, test) for name, coder in coders.items()}
-    baselines["all 64 pixels"] = {"probe": _probe(scale(training), training, scale(test), test)}
-    published = load_model(train.file("model.keras"))
-    code, restored = _code(published)(test)
-    frame = pd.DataFrame({"digit_id": test.digit_id, "label": test.labels})
-    frame["mse"] = (((restored - test.pixels) / INK_MAX) ** 2).mean(axis=(1, 2, 3))
-    for n, column in enumerate(code.T):
-        frame[f"code_{n}"] = column
-    frame.to_parquet(ctx.out / "predictions.parquet", index=False)
-    history = json.loads(train.file("history.json").read_text())
-    pictures = {"test digit": test.pixels, PUBLISHED: restored}
-    pictures[f"PCA, {size} components"] = coders[f"PCA, {size} components"](test)[1]
-    values = [run["mse"] for run in runs[PUBLISHED]]
-    best = min((n for n in baselines if "mse" in baselines[n]), key=lambda n: baselines[n]["mse"])
-    evaluation = {
-        "headline": {
-            "metric": "mse",
-            "label": f"mean squared error of digits restored from {size} numbers",
-            "unit": "",
-            "direction": "minimize",
-            "value": float(np.mean(values)),
-            "spread": float(np.std(values)),
-            "seeds": len(values),
-            "baseline": {"name": best, "value": baselines[best]["mse"]},
-        },
-        "metrics": {
+    published, whole = (_compare(train.path, way, training, test, baselines) for way in WAYS)
+    code, restored = _restore_by(load_model(train.file("model.keras")))(test)
+    _predict(test, code, restored).to_parquet(ctx.out / "predictions.parquet", index=False)
+    pictures = {"test digit": test.pixels, published.model: restored, pca_name: pca(test)[1]}
+    figures = _draw(ctx.out, published, whole)
+    draw_phases(json.loads(train.file("history.json").read_text()), figures)
+    _draw_digits(figures, test, pictures, code)
+    evaluation = Evaluation(
+        headline=published.headline(
+            "mse",
+            f"mean squared error of digits restored from {size} numbers",
+            simplest=UNTRAINED,
+        ),
+        metrics={
             "mse": measure_error(test, restored),
-            "mean_mse": float(np.mean(values)),
-            "mean_probe_accuracy": float(np.mean([run["probe"] for run in runs[PUBLISHED]])),
+            "mean_mse": published.mean("mse"),
+            "mean_probe_accuracy": published.mean("probe"),
         },
-        "tables": [_table(runs, baselines, len(test))],
-        "figures": _draw(ctx.out, runs, baselines, history, pictures, code, test),
-        "notes": [
-            "Both ways make the same number of passes over the training digits.",
-            f"The {len(training):,} training and {len(test)} test digits are split by the digest "
-            "of their pixels; the same writers may be in both.",
-            "Ink counts from 0 to 1 in all errors. The probe is a logistic regression on the code.",
-        ],
-    }
-    write_json(ctx.out / "evaluation.json", evaluation)
-    return {"metrics": evaluation["metrics"], "test_digits": len(test)}
+        tables=(_tabulate(published, whole, len(test)),),
+        figures=figures,
+        notes=_note(training, test),
+    )
+    evaluation.write(ctx.out)
+    return {"metrics": evaluation.metrics, "test_digits": len(test)}
 
 
-def _code(model: keras.Model) -> Any:
-    """A function from digits to their code and their restored pictures, in ink 0 to 16."""
+def _compare(
+    train: Path, way: str, training: Digits, test: Digits, baselines: dict[str, Scores]
+) -> Comparison:
+    models = load_runs(train, way).values()
+    runs = [_measure(_restore_by(model), training, test) for model in models]
+    return Comparison(f"trained {way.replace('-', ' ')}", runs, baselines)
+
+
+def _restore_by(model: keras.Model) -> Restore:
 
     def run(digits: Digits) -> tuple[Array, Array]:
         found = answer(model, digits.pixels)
@@ -99,7 +91,7 @@ def _code(model: keras.Model) -> Any:
     return run
 
 
-def _fit_pca(training: Digits, size: int) -> Any:
+def _fit_pca(training: Digits, size: int) -> Restore:
     from sklearn.decomposition import PCA
 
     pca = PCA(size, random_state=0).fit(scale(training))
@@ -111,9 +103,9 @@ def _fit_pca(training: Digits, size: int) -> Any:
     return run
 
 
-def _measure(coder: Any, training: Digits, test: Digits) -> dict[str, float]:
-    known, _restored = coder(training)
-    code, restored = coder(test)
+def _measure(restore: Restore, training: Digits, test: Digits) -> Scores:
+    known, _restored = restore(training)
+    code, restored = restore(test)
     return {"mse": measure_error(test, restored), "probe": _probe(known, training, code, test)}
 
 
@@ -127,93 +119,63 @@ def _probe(known: Array, training: Digits, code: Array, test: Digits) -> float:
     return float(probe.fit(known, training.labels).score(code, test.labels))
 
 
-def _table(
-    runs: dict[str, list[dict[str, float]]], baselines: dict[str, dict[str, float]], digits: int
-) -> dict[str, Any]:
-    rows: list[list[Any]] = []
-    for name, found in runs.items():
-        error, probe = ([run[key] for run in found] for key in ("mse", "probe"))
-        seeds = f"{name} ({len(found)} seeds)"
-        rows.append([seeds, *(float(f(v)) for v in (error, probe) for f in (np.mean, np.std))])
-    for name, values in baselines.items():
-        rows.append([name, values.get("mse"), None, values["probe"], None])
-    return {
-        "title": "Test digits",
-        "caption": f"{digits} digits that training never saw.",
-        "columns": [
-            "code",
-            "mean squared error",
-            "spread",
-            "accuracy of a linear probe",
-            "spread ",
-        ],
-        "rows": rows,
-    }
+def _predict(test: Digits, code: Array, restored: Array) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.DataFrame({"digit_id": test.digit_id, "label": test.labels})
+    frame["mse"] = (((restored - test.pixels) / INK_MAX) ** 2).mean(axis=(1, 2, 3))
+    for n, column in enumerate(code.T):
+        frame[f"code_{n}"] = column
+    return frame
 
 
-def _draw(
-    out: Path,
-    runs: dict[str, list[dict[str, float]]],
-    baselines: dict[str, dict[str, float]],
-    history: list[dict[str, Any]],
-    pictures: dict[str, Array],
-    code: Array,
-    test: Digits,
-) -> list[dict[str, str]]:
-    figures = out / "figures"
-    errors = {name: of["mse"] for name, of in baselines.items() if "mse" in of}
-    means = {name: float(np.mean([run["mse"] for run in found])) for name, found in runs.items()}
-    plot_bars(
-        {**means, **errors},
-        figures / "errors.png",
-        label="mean squared error on test digits",
-        highlight=[PUBLISHED],
-        spreads={name: float(np.std([r["mse"] for r in found])) for name, found in runs.items()},
+def _tabulate(published: Comparison, whole: Comparison, digits: int) -> Table:
+    (first, *others), (second, *_same) = (
+        c.rows(METRICS, spreads=METRICS) for c in (published, whole)
     )
-    _draw_phases(history, figures / "phases.png")
+    return Table(
+        title="Test digits",
+        caption=f"{digits} digits that training never saw; ± is the spread over seeds.",
+        columns=("code", *(head for label in METRICS.values() for head in (label, f"± {label}"))),
+        rows=(first, second, *others),
+        best_by=METRICS["mse"],
+    )
+
+
+def _draw(out: Path, published: Comparison, whole: Comparison) -> Figures:
+    figures = Figures(out)
+    ways = (published, whole)
+    plot_bars(
+        {**{way.label: way.mean("mse") for way in ways}, **published.baselines_by("mse")},
+        figures.add(
+            "errors.png",
+            "Beside PCA",
+            "The error of digits restored from a code of the same size.",
+        ),
+        label="mean squared error on test digits",
+        highlight=[published.label],
+        spreads={way.label: way.spread("mse") for way in ways},
+    )
+    return figures
+
+
+def _draw_digits(figures: Figures, test: Digits, pictures: dict[str, Array], code: Array) -> None:
     shown = [int(np.flatnonzero(test.labels == label)[0]) for label in range(CLASSES)]
     draw_grid(
-        [list(np.clip(pixels[shown], 0, INK_MAX)) for pixels in pictures.values()],
-        figures / "restored.png",
+        [[Tile(np.clip(pixels[n], 0, INK_MAX)) for n in shown] for pixels in pictures.values()],
+        figures.add(
+            "restored.png", "Restored test digits", "One of each, from the same number of figures."
+        ),
         row_names=list(pictures),
     )
-    draw_map(code, test.labels, figures / "map.png")
-    captions = {
-        "errors": ("Beside PCA", "The error of digits restored from a code of the same size."),
-        "phases": (
-            "Loss of each phase",
-            "A layer's loss is that of its own input, so the phases' levels do not compare. "
-            "The line is the median over seeds; dashed is validation.",
-        ),
-        "restored": ("Restored test digits", "One of each, from the same number of figures."),
-        "map": ("Test digits by their codes", "The two main axes of the codes."),
-    }
+    path = figures.add("map.png", "Test digits by their codes", "The two main axes of the codes.")
+    draw_map(code, test.labels, path)
+
+
+def _note(training: Digits, test: Digits) -> list[str]:
     return [
-        {"file": f"figures/{key}.png", "title": title, "caption": caption}
-        for key, (title, caption) in captions.items()
+        "Both ways make the same number of passes over the training digits.",
+        f"The {len(training):,} training and {len(test)} test digits are split by the digest "
+        "of their pixels; the same writers may be in both.",
+        "Ink counts from 0 to 1 in all errors. The probe is a logistic regression on the code.",
     ]
-
-
-def _draw_phases(history: list[dict[str, Any]], out: Path) -> None:
-    """One panel a phase: the layers in turn, all together, and the network trained whole."""
-    panels: dict[str, list[dict[str, list[float]]]] = {}
-    for run in history:
-        way = run["run"].partition("/")[0]
-        for name, curves in run["phases"].items():
-            title = name.replace("-", " ") if way == WAYS[0] else way
-            panels.setdefault(title, []).append(curves)
-
-    def paint(figure: Figure, theme: Theme) -> None:
-        for axes, (title, found) in zip(
-            figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
-        ):
-            for n, (key, style) in enumerate({"loss": "-", "val_loss": (0, (5, 2))}.items()):
-                median = np.median([curves[key] for curves in found], axis=0)
-                epochs = np.arange(1, len(median) + 1)
-                axes.plot(epochs, median, ls=style, color=theme.series[n], lw=1.5)
-            axes.set_title(title, loc="left")
-            axes.set_xlabel("epoch")
-            axes.set_ylim(bottom=0)
-            axes.tick_params(labelsize=7)
-
-    draw(out, paint, height_in=2.6)

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from regrow.engine.inference import answer, load_model, save_example
-from regrow.engine.training import FitPlan, FitResult, falling_adam, fit, set_seed
-from regrow.engine.trainings import record_of, run_trainings
+from regrow.training.fit import FitResult, falling_adam, fit, set_seed
+from regrow.training.inference import answer, load_model, save_example
+from regrow.training.plan import FitPlan
+from regrow.training.seeds import record_of, run_trainings
 from regrow.vision.digits import INK_MAX, SIDE, Array, Digits, profile_digits, read_digits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from regrow.engine.spec import StageContext
     from regrow.models.stacked_autoencoder.spec import StackedAutoencoderConfig
+    from regrow.store.context import StageContext
 
 # The first is the one that is published.
 WAYS = ("layer-by-layer", "whole")
@@ -82,7 +83,7 @@ def _train_one(
             below, below_later = answer(encode, below), answer(encode, below_later)
     run("together", coder.join(config.noise * float(x.std())), x, held_out, tuning)
     curves = {name: result.curves for name, result in phases.items()}
-    return coder.publish(), record_of(phases["together"], phases, phases=curves)
+    return coder.to_model(), record_of(phases["together"], phases, phases=curves)
 
 
 class Coder:
@@ -121,7 +122,7 @@ class Coder:
         x = keras.Input((PIXELS,))
         return keras.Model(x, self._decode(self._encode(keras.layers.GaussianNoise(noise)(x))))
 
-    def publish(self) -> keras.Model:
+    def to_model(self) -> keras.Model:
         """Pictures (batch, 8, 8, 1), ink 0 to 16, to their code and their reconstruction."""
         picture = keras.Input((SIDE, SIDE, 1))
         flat = keras.layers.Reshape((PIXELS,))(keras.layers.Rescaling(1 / INK_MAX)(picture))

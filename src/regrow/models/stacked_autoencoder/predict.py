@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.inference import answer
+from regrow.training.inference import answer
 from regrow.vision.digits import INK_MAX
 from regrow.vision.pictures import read_grey, to_digit
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.inference import answer
+from regrow.training.inference import answer
 from regrow.vision.digits import INK_MAX, Array, Digits, read_digits
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from regrow.engine.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.models.stacked_autoencoder.card import CARD
 
 PACKAGE = "regrow.models.stacked_autoencoder"
 
@@ -39,7 +40,7 @@ SPEC = ModelSpec(
     sources=("digits",),
     stages={
         "clean": StageSpec("regrow.vision.digits:clean"),
-        "validate": StageSpec("regrow.vision.digits:EXPECTATIONS"),
+        "validate": StageSpec("regrow.vision.digit_expectations:EXPECTATIONS"),
         "train": StageSpec(
             f"{PACKAGE}.network:train", tuple(StackedAutoencoderConfig.model_fields)
         ),
@@ -48,6 +49,7 @@ SPEC = ModelSpec(
     # A hundredth of the champion's error: less is noise between seeds.
     gate=Gate(score=f"{PACKAGE}.score:score", metric="mse", margin=0.01),
     predict=f"{PACKAGE}.predict:predict",
+    card=CARD,
     id_column="digit_id",
     presets={"best": {}, "quick": {"seeds": 1, "layer_epochs": 5, "tuning_epochs": 20}},
 )

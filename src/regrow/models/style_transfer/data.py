@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from regrow.engine.errors import DataError
-from regrow.engine.expectations import Expectation, expect
-from regrow.vision.manifest import EXPECTATIONS as OF_PICTURES
+from regrow.base.errors import DataError
 from regrow.vision.manifest import read_manifest, write_manifest
 
 if TYPE_CHECKING:
-    from regrow.engine.spec import StageContext
+    from regrow.store.context import StageContext
 
 
 def clean(ctx: StageContext) -> dict[str, Any]:
@@ -32,20 +30,3 @@ def clean(ctx: StageContext) -> dict[str, Any]:
                 expected=f"{styles}, in a zip, in the order of the styles' names",
             )
     return facts
-
-
-EXPECTATIONS: tuple[Expectation, ...] = (
-    *OF_PICTURES,
-    expect(
-        "column_distinct_values_to_contain_set",
-        "there are a content and a style",
-        column="role",
-        value_set=["photo", "style"],
-    ),
-    expect(
-        "column_values_to_be_in_set",
-        "nothing else is used",
-        column="role",
-        value_set=["photo", "style", "mask"],
-    ),
-)

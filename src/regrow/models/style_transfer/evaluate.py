@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from regrow.engine.inference import load_model
-from regrow.engine.store import write_json
 from regrow.models.style_transfer.losses import StyleLoss, read_masks
 from regrow.models.style_transfer.score import measure
 from regrow.models.style_transfer.transfer import transfer
-from regrow.vision.canvas import fit_size, resize, save_picture, to_bytes
-from regrow.vision.gallery import open_gallery
+from regrow.report.evaluation import Comparison, Evaluation, Figures
+from regrow.vision.canvas import fit_size, resize, to_bytes
+from regrow.vision.decoding import MIN_SIDE
 from regrow.vision.manifest import find_weights, read_manifest
-from regrow.vision.previews import compare
+from regrow.vision.results import (
+    add_result,
+    note_weights,
+    open_results,
+    tabulate_pictures,
+    tabulate_reference,
+)
 
 if TYPE_CHECKING:
-    from regrow.engine.spec import StageContext
+    import pandas as pd
+
     from regrow.models.style_transfer.spec import StyleTransferConfig
+    from regrow.store.context import StageContext
     from regrow.vision.decoding import Array
 
 # Small enough to be made again each time: seconds on any machine.
 REFERENCE_SIDE, REFERENCE_STEPS = 96, 10
+PHOTO = "the photo"
 TERMS = ("loss", "content", "style", "variation")
+PICTURES = (
+    "Content and style are relative errors (1: as wrong as a picture of nothing), the variation is "
+    "the mean squared difference of neighbours, the loss their weighted sum."
+)
+REFERENCE = f"Adam on the first photo at {REFERENCE_SIDE} pixels, {REFERENCE_STEPS} steps, seed 0"
+KEPT_COLOURS = (
+    "The colours of the photo were put back after the optimisation; the loss is that of the "
+    "picture with these colours."
+)
+NOTES = (
+    "The gate looks at the loss that was reached on the finished pictures, never at taste.",
+    "The curves jump where a scale begins: the loss is measured in the size of each.",
+)
 
 
 def evaluate(ctx: StageContext) -> dict[str, Any]:
@@ -32,58 +54,69 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     Writes `evaluation.json`, `predictions.parquet` (picture, loss and terms) and the figures: each
     picture beside photo and style, and its contact sheet.
     """
-    import pandas as pd
-
     config: StyleTransferConfig = ctx.config
-    table, train = ctx.inputs["clean"].file("table.parquet"), ctx.inputs["train"]
+    table = ctx.inputs["clean"].file("table.parquet")
     loss = StyleLoss(config, find_weights(table))
     styles = [row.read() for row in read_manifest(table, "style")]
     masks = read_masks(table)
     photos = {row.sha256: row.read() for row in read_manifest(table, "photo")}
-    gallery = open_gallery(load_model(train.file("model.keras")))
-    history = json.loads(train.file("history.json").read_text())
-    rows, figures = [], []
-    for (label, pixels), run in zip(gallery, history, strict=True):
-        content = photos[label["sha256"]]
-        size = (pixels.shape[0], pixels.shape[1])
-        ways = {
-            label["photo"]: pixels,
-            f"{label['photo']}, as it was": to_bytes(resize(content, size)),
-            "the first style, as it is": to_bytes(resize(styles[0], size)),
-        }
-        for name, picture in ways.items():
-            rows.append({"picture": name, **measure(loss, picture, content, styles, masks)})
-        rows[-3] |= {"steps": run["steps"], "seconds a step": run["seconds"] / run["steps"]}
-        figures += _draw(ctx, label["photo"], ways, styles)
-        ctx.progress("measuring", len(figures) // 2, len(gallery))
-    frame = pd.DataFrame(rows)
+    figures = Figures(ctx.out)
+    measure_one = partial(measure, loss, styles=styles, masks=masks)
+    frame = _measure_all(ctx, measure_one, styles, photos, figures)
     frame.to_parquet(ctx.out / "predictions.parquet", index=False)
-    made, before = frame.iloc[::3], frame.iloc[1::3]
     reference = _run_reference(loss, next(iter(photos.values())), styles, masks)
-    evaluation = {
-        "headline": {
-            "metric": "loss",
-            "label": "loss that was reached",
-            "unit": "",
-            "direction": "minimize",
-            "value": float(made["loss"].mean()),
-            "spread": 0.0,
-            "seeds": 1,
-            "baseline": {"name": "the photo", "value": float(before["loss"].mean())},
-        },
-        "metrics": {
-            **{name: float(made[name].mean()) for name in TERMS},
-            "loss_of_photo": float(before["loss"].mean()),
-            "seconds_per_step": float(made["seconds a step"].mean()),
-            "reference_loss": reference["loss"],
-            "reference_seconds_per_step": reference["seconds_per_step"],
-        },
-        "tables": [_table(frame), _table_reference(reference)],
-        "figures": figures,
-        "notes": _note(ctx),
+    metrics = _summarise(frame, reference)
+    comparison = Comparison("the picture", [metrics], {PHOTO: {"loss": metrics["loss_of_photo"]}})
+    evaluation = Evaluation(
+        headline=comparison.headline("loss", "loss that was reached", simplest=PHOTO),
+        metrics=metrics,
+        tables=(tabulate_pictures(frame, PICTURES), tabulate_reference(REFERENCE, reference)),
+        figures=figures,
+        notes=(
+            *note_weights(config.weights),
+            *([KEPT_COLOURS] if config.keep_colour else []),
+            *NOTES,
+        ),
+    )
+    evaluation.write(ctx.out)
+    return {"metrics": evaluation.metrics, "pictures": len(frame) // 3}
+
+
+def _measure_all(
+    ctx: StageContext,
+    measure_one: Callable[..., dict[str, float]],
+    styles: list[Array],
+    photos: dict[str, Array],
+    figures: Figures,
+) -> pd.DataFrame:
+    """Three rows a picture: it, its photo and the first style; adds the pictures to `figures`."""
+    import pandas as pd
+
+    train, rows = ctx.inputs["train"], []
+    for label, pixels, run in open_results(train):
+        content, name, size = photos[label["sha256"]], label["photo"], pixels.shape[:2]
+        photo, style = (to_bytes(resize(picture, size)) for picture in (content, styles[0]))
+        rows.append({"picture": name, **measure_one(pixels, content)})
+        rows[-1] |= {"steps": run["steps"], "seconds a step": run["seconds"] / run["steps"]}
+        rows.append({"picture": f"{name}, as it was", **measure_one(photo, content)})
+        rows.append({"picture": "the first style, as it is", **measure_one(style, content)})
+        shown = [(PHOTO, photo), ("the picture", pixels)]
+        shown += [(f"style {n}", style) for n, style in enumerate(styles, 1)]
+        caption = "Content, result and style."
+        add_result(figures, train, name, shown, caption=caption, sizes="scales")
+        ctx.progress("measuring", len(rows) // 3, len(photos))
+    return pd.DataFrame(rows)
+
+
+def _summarise(frame: pd.DataFrame, reference: dict[str, float]) -> dict[str, float]:
+    made, before = frame.iloc[::3], frame.iloc[1::3]
+    return {
+        **{name: float(made[name].mean()) for name in TERMS},
+        "loss_of_photo": float(before["loss"].mean()),
+        "seconds_per_step": float(made["seconds a step"].mean()),
+        "reference_loss": reference["loss reached"],
+        "reference_seconds_per_step": reference["seconds a step"],
     }
-    write_json(ctx.out / "evaluation.json", evaluation)
-    return {"metrics": evaluation["metrics"], "pictures": len(gallery)}
 
 
 def _run_reference(
@@ -102,77 +135,14 @@ def _run_reference(
             "seed": 0,
         }
     )
-    small = to_bytes(resize(content, fit_size(content.shape, REFERENCE_SIDE)))
+    small = to_bytes(resize(content, fit_size(content.shape, REFERENCE_SIDE, shortest=MIN_SIDE)))
     before = measure(loss, small, content, styles, masks)["loss"]  # compiles
     started = time.perf_counter()
     result = transfer(loss, content, styles, masks, plan=plain)
     seconds = time.perf_counter() - started
     reached = measure(loss, result.pixels, content, styles, masks)["loss"]
-    return {"photo": before, "loss": reached, "seconds_per_step": seconds / REFERENCE_STEPS}
-
-
-def _table(frame: Any) -> dict[str, Any]:
     return {
-        "title": "Pictures",
-        "caption": (
-            "Content and style are relative errors (1: as wrong as a picture of nothing), the "
-            "variation is the mean squared difference of neighbours, the loss their weighted sum."
-        ),
-        "columns": list(frame.columns),
-        "rows": frame.astype(object).where(frame.notna(), None).to_numpy().tolist(),
-        "best_by": None,
+        "loss of photo": before,
+        "loss reached": reached,
+        "seconds a step": seconds / REFERENCE_STEPS,
     }
-
-
-def _table_reference(reference: dict[str, float]) -> dict[str, Any]:
-    return {
-        "title": "Reference run",
-        "caption": (
-            f"Adam on the first photo at {REFERENCE_SIDE} pixels, {REFERENCE_STEPS} steps, seed 0: "
-            "to compare machines and versions by."
-        ),
-        "columns": ["loss of photo", "loss reached", "seconds a step"],
-        "rows": [[reference["photo"], reference["loss"], reference["seconds_per_step"]]],
-        "best_by": None,
-    }
-
-
-def _draw(
-    ctx: StageContext, name: str, ways: dict[str, Array], styles: list[Array]
-) -> list[dict[str, str]]:
-    made, before, _style = ways.values()
-    figures = ctx.out / "figures"
-    shown = [("the photo", before), ("the picture", made)]
-    shown += [(f"style {n}", style) for n, style in enumerate(styles, 1)]
-    save_picture(compare(shown), figures / f"{name}.jpg")
-    sheet = ctx.inputs["train"].file(f"sheets/{name}.jpg")
-    (figures / f"{name}-sheet.jpg").write_bytes(sheet.read_bytes())
-    return [
-        {"file": f"figures/{name}.jpg", "title": name, "caption": "Content, result and style."},
-        {
-            "file": f"figures/{name}-sheet.jpg",
-            "title": f"{name}: contact sheet",
-            "caption": "Previews on the way, through the scales from coarse to fine.",
-        },
-    ]
-
-
-def _note(ctx: StageContext) -> list[str]:
-    config: StyleTransferConfig = ctx.config
-    random = (
-        "The backbone's weights are seeded random numbers, as the settings ask for: it has never "
-        "seen a picture, and its style is one of colours and textures alone."
-    )
-    return [
-        *([random] if config.weights == "random" else []),
-        *(
-            [
-                "The colours of the photo were put back after the optimisation; the loss is that "
-                "of the picture with these colours."
-            ]
-            if config.keep_colour
-            else []
-        ),
-        "The gate looks at the loss that was reached on the finished pictures, never at taste.",
-        "The curves jump where a scale begins: the loss is measured in the size of each.",
-    ]

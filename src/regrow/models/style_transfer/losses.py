@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
-from regrow.engine.errors import UserError
+from regrow.base.errors import UserError
 from regrow.vision.backbones import build_backbone, cut, preprocess
 from regrow.vision.canvas import resize
 from regrow.vision.decoding import Array

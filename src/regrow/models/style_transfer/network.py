@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from regrow.engine.store import write_json
+from regrow.base.files import write_json
 from regrow.models.style_transfer.losses import StyleLoss, read_masks
 from regrow.models.style_transfer.transfer import Transfer, transfer
 from regrow.vision.canvas import fit_size, resize, save_picture, to_bytes
+from regrow.vision.choices import MAX_STYLE_SIZE
 from regrow.vision.gallery import save_gallery
-from regrow.vision.manifest import Row, find_weights, profile_manifest, read_manifest
+from regrow.vision.manifest import Row, check_sizes, find_weights, profile_manifest, read_manifest
 from regrow.vision.previews import Previews
 
 if TYPE_CHECKING:
-    from regrow.engine.spec import StageContext
     from regrow.models.style_transfer.spec import StyleTransferConfig
+    from regrow.store.context import StageContext
     from regrow.vision.decoding import Array
 
 
@@ -26,12 +27,14 @@ def train(ctx: StageContext) -> dict[str, Any]:
     """
     config: StyleTransferConfig = ctx.config
     table = ctx.inputs["clean"].file("table.parquet")
+    rows = read_manifest(table, "photo")
+    check_sizes(ctx, rows, MAX_STYLE_SIZE)
     loss = StyleLoss(config, find_weights(table))
     styles = [row.read() for row in read_manifest(table, "style")]
     masks = read_masks(table)
     pictures: list[tuple[dict[str, Any], Array]] = []
     history: list[dict[str, Any]] = []
-    for row in read_manifest(table, "photo"):
+    for row in rows:
         result = _make_one(ctx, row, loss, styles, masks)
         pictures.append(({"photo": row.name, "sha256": row.sha256}, result.pixels))
         history.append(

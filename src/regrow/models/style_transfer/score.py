@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.engine.errors import UserError
+from regrow.base.errors import UserError
 from regrow.models.style_transfer.losses import StyleLoss, read_masks
 from regrow.models.style_transfer.transfer import fit_style
 from regrow.vision.canvas import clip, fit_size, resize

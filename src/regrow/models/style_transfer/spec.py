@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from regrow.engine.spec import Gate, ModelConfig, ModelSpec, StageSpec
-from regrow.vision.choices import BackboneName, Pooling, Weights, weights_source
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.models.style_transfer.card import CARD
+from regrow.vision.choices import MAX_STYLE_SIZE, BackboneName, Pooling, Weights, weights_source
 
 PACKAGE = "regrow.models.style_transfer"
 # Gatys, Ecker and Bethge's layers for VGG, and for MobileNet layers of the same depths.
@@ -39,7 +40,9 @@ class StyleTransferConfig(ModelConfig):
         0.5, ge=0, le=1, description="of L-BFGS: how much more it moves low frequencies; 0: pixels"
     )
     learning_rate: float = Field(4.0, gt=0, le=255, description="of Adam, in grey levels")
-    size: int = Field(448, ge=32, le=4096, description="the longer side, in pixels, at most")
+    size: int = Field(
+        448, ge=32, le=MAX_STYLE_SIZE, description="the longer side in pixels, at most"
+    )
     scales: int = Field(3, ge=1, le=8, description="sizes from coarse to fine, each twice the last")
     steps: int = Field(60, ge=1, le=10_000, description="at full size; half at each coarser one")
     start: Literal["content", "style", "noise"] = Field("content", description="where it begins")
@@ -108,7 +111,7 @@ SPEC = ModelSpec(
     needs=choose_sources,
     stages={
         "clean": StageSpec(f"{PACKAGE}.data:clean", CLEAN),
-        "validate": StageSpec(f"{PACKAGE}.data:EXPECTATIONS"),
+        "validate": StageSpec(f"{PACKAGE}.expectations:EXPECTATIONS"),
         "train": StageSpec(f"{PACKAGE}.network:train", tuple(StyleTransferConfig.model_fields)),
         "evaluate": StageSpec(
             f"{PACKAGE}.evaluate:evaluate", tuple(StyleTransferConfig.model_fields)
@@ -117,6 +120,7 @@ SPEC = ModelSpec(
     # On the loss that was reached, never on taste; rounding to bytes moves it by less.
     gate=Gate(score=f"{PACKAGE}.score:score", metric="loss", direction="minimize", margin=0.001),
     predict=f"{PACKAGE}.predict:predict",
+    card=CARD,
     scope=name_scope,
     id_column="name",
     presets={

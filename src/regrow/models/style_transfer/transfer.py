@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from regrow.engine.errors import TrainingDiverged
+from regrow.base.errors import TrainingDiverged
 from regrow.models.style_transfer.losses import StyleLoss
+from regrow.training.checkpoints import Checkpoint, identify
 from regrow.vision.canvas import clip, fit_size, keep_colour, resize, to_bytes
-from regrow.vision.checkpoints import Checkpoint, identify
 from regrow.vision.decoding import MIN_SIDE, Array
 from regrow.vision.spectrum import Spectrum
 
@@ -76,7 +76,7 @@ def transfer(
         TrainingDiverged: the loss is not finite.
     """
     config = plan or loss.config
-    sizes = list_scales(fit_size(content.shape, config.size), config.scales)
+    sizes = list_scales(fit_size(content.shape, config.size, shortest=MIN_SIDE), config.scales)
     identity = identify(config.model_dump(), content, *styles, *(m for m in masks if m is not None))
     saved = Checkpoint(checkpoint, identity, every_s=checkpoint_every_s)
     state, found = saved.load() or ({"done": 0, "curves": {}, "seconds": 0.0}, {})
@@ -178,10 +178,10 @@ class _Run:
         if self.on_step:
             self.on_step(self.done, self.total, pixels)
 
-    def save(self, *, force: bool = False, **arrays: Array) -> None:
+    def save(self, **arrays: Array) -> None:
         """Writes a checkpoint of pixels and the optimiser's arrays."""
         state = {"done": self.done, "curves": self.curves, "seconds": self.seconds}
-        self.saved.save(state, force=force, pixels=self.pixels, **arrays)
+        self.saved.save(state, {"pixels": self.pixels, **arrays})
 
 
 def _run_lbfgs(run: _Run, targets: Any, until: int) -> None:
@@ -194,7 +194,8 @@ def _run_lbfgs(run: _Run, targets: Any, until: int) -> None:
             value, terms, _gradient = run.evaluate(run.pixels, targets)
             while run.done < until:
                 run.end_step(value, terms, run.pixels)
-        run.save(force=run.done >= until)
+        if run.done >= until or run.saved.is_due():
+            run.save()
 
 
 def _run_round(run: _Run, targets: Any, steps: int) -> None:
@@ -250,17 +251,22 @@ def _run_adam(run: _Run, targets: Any, until: int) -> None:
         variable.assign(keras.ops.clip(variable, 0.0, 255.0))
         run.pixels = np.array(keras.ops.convert_to_numpy(variable))
         run.end_step(value, terms, run.pixels)
-        states = {
-            f"adam_{n}": keras.ops.convert_to_numpy(state)
-            for n, state in enumerate(optimizer.variables)
-        }
-        run.save(force=run.done >= until, **states)
+        if run.done >= until or run.saved.is_due():
+            run.save(
+                **{
+                    f"adam_{n}": keras.ops.convert_to_numpy(state)
+                    for n, state in enumerate(optimizer.variables)
+                }
+            )
 
 
 OPTIMIZERS: dict[str, Callable[[_Run, Any, int], None]] = {"lbfgs": _run_lbfgs, "adam": _run_adam}
 
 
 def fit_style(style: Array, size: tuple[int, int], scale: float) -> Array:
-    """A style with a longer side of `scale` times the picture's; never enlarged."""
+    """A style with a longer side of `scale` times the picture's; never enlarged.
+
+    One that is too narrow for that keeps a shorter side of 32 pixels.
+    """
     longest = max(MIN_SIDE, round(max(size) * scale))
-    return clip(resize(style, fit_size(style.shape, longest)))
+    return clip(resize(style, fit_size(style.shape, longest, shortest=MIN_SIDE)))

@@ -1,0 +1,16 @@
+"""The flows that this project deploys beside those of its models."""
+
+from regrow.prefect.backfill import backfill
+from regrow.prefect.drift import drift
+from regrow.prefect.predict import predict
+from regrow.prefect.refresh import refresh
+from regrow.prefect.retrain_all import retrain_all
+from regrow.prefect.rollback import rollback
+from regrow.prefect.stage import make_stage_flow
+from regrow.prefect.sweep import sweep
+from tasks.stages import POLICIES
+
+__all__ = ["backfill", "drift", "predict", "refresh", "retrain_all", "rollback", "stage", "sweep"]
+
+# What a run sends to another worker, such as `stage/gpu`.
+stage = make_stage_flow(POLICIES)

@@ -1,0 +1,129 @@
+"""Addresses: of files that a person names, of MLflow's SQLite database and of its artifacts.
+
+MLflow keeps absolute addresses of artifacts. What regrow keeps in a home is always at
+`<home>/mlartifacts/<registered model>/`, so the address of a home that was moved or copied is known
+from its end.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from regrow.base.errors import UserError
+from regrow.base.home import Home
+
+SQLITE = "sqlite:///"
+# In a plain address a question mark starts the query, so such a path is given as a quoted URI.
+QUOTED = "sqlite+pysqlite:///file:"
+# Another process may be registering a version.
+WAIT_S = 60.0
+# The columns of MLflow's tables that hold addresses of artifacts, and the registered model's name.
+ARTIFACTS = {
+    "experiments": ("artifact_location", "name"),
+    "runs": (
+        "artifact_uri",
+        "(SELECT name FROM experiments AS e WHERE e.experiment_id = t.experiment_id)",
+    ),
+    "logged_models": (
+        "artifact_location",
+        "(SELECT name FROM experiments AS e WHERE e.experiment_id = t.experiment_id)",
+    ),
+    "model_versions": ("storage_location", "name"),
+}
+
+
+def database_address(path: Path) -> str:
+    """The address by which MLflow opens an SQLite database."""
+    return f"{QUOTED}{quote(str(path))}?uri=true" if "?" in str(path) else f"{SQLITE}{path}"
+
+
+def database_path(address: str) -> Path | None:
+    """The file behind the address of an SQLite database; None for servers and other databases."""
+    if address.startswith(QUOTED):
+        return Path(unquote(address.removeprefix(QUOTED).partition("?")[0]))
+    if address.startswith(SQLITE):
+        return Path(address.removeprefix(SQLITE).partition("?")[0])
+    return None
+
+
+def is_own_database(address: str, home: Home) -> bool:
+    """Whether an address is that of the home's own database, which moves with it."""
+    path = database_path(address)
+    return path is not None and path.resolve() == home.database.resolve()
+
+
+def reroot(address: str, name: str, home: Home) -> str:
+    """The address of an artifact of a registered model where the home is now."""
+    below = f"/{home.artifacts.name}/{quote(name)}/"
+    before, found, tail = f"{address}/".rpartition(below)
+    if not found or urlsplit(before).scheme not in ("", "file"):
+        return address
+    return f"{(home.artifacts / name).as_uri()}/{tail}".rstrip("/")
+
+
+def reroot_database(home: Home) -> None:
+    """Writes the addresses of where the home is now into its own database, if it has one.
+
+    Whoever writes artifacts calls this first: a copy would otherwise write into the original.
+    """
+    if not home.database.is_file():
+        return
+    with closing(sqlite3.connect(home.database, timeout=WAIT_S)) as connection, connection:
+        for table, (column, name) in ARTIFACTS.items():
+            rows = connection.execute(f"SELECT rowid, {column}, {name} FROM {table} AS t")
+            for row, address, registered in rows.fetchall():
+                present = reroot(address or "", registered or "", home)
+                if address and present != address:
+                    connection.execute(
+                        f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (present, row)
+                    )
+
+
+def describe_file(addresses: Sequence[str], *, is_url: bool) -> dict[str, Any]:
+    """A file as sources.toml declares it: its name, and its URLs or else its path.
+
+    Args:
+        addresses: URLs of the same file, or one path.
+    """
+    first = addresses[0]
+    if is_url:
+        return {"name": urlsplit(first).path.rpartition("/")[2], "urls": list(addresses)}
+    return {"name": Path(first).name, "path": first}
+
+
+def read_path(text: str, where: str) -> Path:
+    """The absolute path that a person gives as a path or as a file:// URL.
+
+    Raises:
+        UserError: it is an address of another kind, or a file:// URL of another machine.
+    """
+    parts = urlsplit(text) if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) else None
+    try:
+        if parts is None:
+            return Path(text).expanduser().resolve()
+        if parts.scheme.lower() == "file" and parts.netloc in ("", "localhost"):
+            return Path(unquote(parts.path)).resolve()
+        problem = "an address that is not read here"
+    except (OSError, RuntimeError, ValueError) as error:
+        problem = str(error)
+    raise UserError(
+        "this names no file or folder of this machine",
+        where=where,
+        received=f"{text}: {problem}",
+        expected="a path, or file:///absolute/path",
+        remedies=["copy it to this machine, or mount it, and give the path"],
+    )
+
+
+def local_path(address: str) -> Path | None:
+    """The file or folder behind an address of this machine; None for any other."""
+    parts = urlsplit(address)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    return Path(address) if not parts.scheme else None

@@ -1,0 +1,151 @@
+"""Keras's own settings, which change results: read as Keras reads them, without importing it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from regrow.base.errors import UserError
+
+Backend = Literal["tensorflow", "jax", "torch"]
+FLOATX = ("float16", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class KerasSettings:
+    """What Keras computes with.
+
+    Attributes:
+        backend: the library that does the work.
+        floatx: the default dtype of weights and activations.
+        epsilon: the fuzz factor of divisions.
+        image_data_format: the order of axes of pictures; the layers here need "channels_last".
+    """
+
+    backend: str = "tensorflow"
+    floatx: str = "float32"
+    epsilon: float = 1e-7
+    image_data_format: str = "channels_last"
+
+    def as_json(self) -> dict[str, Any]:
+        """The settings by name."""
+        return asdict(self)
+
+    def check_backend(self) -> None:
+        """Makes sure that the backend is installed, without importing it.
+
+        Raises:
+            UserError: it is not.
+        """
+        if not _is_installed(self.backend):
+            chosen = "KERAS_BACKEND" in os.environ
+            raise UserError(
+                f"Keras is set to the backend {self.backend}, which is not installed",
+                where="the environment variable KERAS_BACKEND" if chosen else "keras.json",
+                received=self.backend,
+                expected=" or ".join(name for name in get_args(Backend) if _is_installed(name)),
+                remedies=[
+                    "set KERAS_BACKEND to an installed one",
+                    f"or install it: make {self.backend}, or pip install 'regrow[{self.backend}]'",
+                ],
+            )
+
+    def apply(self) -> None:
+        """Makes the backend that was asked for the one that Keras uses, here and in children.
+
+        Raises:
+            UserError: it is not installed, or Keras was imported with another backend, which
+                cannot be changed any more.
+        """
+        self.check_backend()
+        os.environ["KERAS_BACKEND"] = self.backend
+        keras = sys.modules.get("keras")
+        if keras is not None and keras.backend.backend() != self.backend:
+            raise UserError(
+                "Keras already runs on another backend in this process",
+                where="KERAS_BACKEND",
+                received=self.backend,
+                expected=str(keras.backend.backend()),
+                remedies=["start a new process, or set KERAS_BACKEND before Keras is imported"],
+            )
+
+
+def read_keras_settings(environment: Mapping[str, str]) -> KerasSettings:
+    """Reads KERAS_BACKEND and `keras.json`; where Keras runs already, what it runs with.
+
+    Raises:
+        UserError: a value that Keras or the layers here cannot work with.
+    """
+    path = _home(environment) / "keras.json"
+    stored = _read(path)
+    found = KerasSettings(
+        backend=environment.get("KERAS_BACKEND") or stored.get("backend", KerasSettings.backend),
+        floatx=stored.get("floatx", KerasSettings.floatx),
+        epsilon=stored.get("epsilon", KerasSettings.epsilon),
+        image_data_format=stored.get("image_data_format", KerasSettings.image_data_format),
+    )
+    keras = sys.modules.get("keras")
+    if keras is not None and hasattr(keras, "config"):
+        found = KerasSettings(
+            backend=environment.get("KERAS_BACKEND") or keras.backend.backend(),
+            floatx=keras.config.floatx(),
+            epsilon=keras.config.epsilon(),
+            image_data_format=keras.config.image_data_format(),
+        )
+    _check(found, path, from_file="KERAS_BACKEND" not in environment)
+    return found
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # it was imported and has no origin, or is kept from being imported
+        return sys.modules.get(name) is not None
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    if home := environment.get("KERAS_HOME"):
+        return Path(home).expanduser()
+    home = environment.get("HOME") or os.path.expanduser("~")
+    return Path(home if os.access(home, os.W_OK) else "/tmp") / ".keras"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # Keras uses its defaults then
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
+def _check(found: KerasSettings, path: Path, *, from_file: bool) -> None:
+    where = {"backend": str(path) if from_file else "KERAS_BACKEND"}
+    allowed: dict[str, tuple[str, ...]] = {
+        "backend": get_args(Backend),
+        "floatx": FLOATX,
+        "image_data_format": ("channels_last",),
+    }
+    for name, values in allowed.items():
+        received = getattr(found, name)
+        if received not in values:
+            raise UserError(
+                f"Keras is set to a {name} that cannot be used here",
+                where=where.get(name, str(path)),
+                received=str(received),
+                expected=" or ".join(values),
+                remedies=[f"correct it there, or remove {path}; Keras writes a new one"],
+            )
+    if not isinstance(found.epsilon, float):
+        raise UserError(
+            "Keras is set to an epsilon that is not a number",
+            where=str(path),
+            received=repr(found.epsilon),
+            expected="a number such as 1e-07",
+            remedies=[f"correct it there, or remove {path}; Keras writes a new one"],
+        )

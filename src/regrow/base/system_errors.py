@@ -1,0 +1,73 @@
+"""What the operating system and files refuse, as errors that a person can act on."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from errno import EACCES, EDQUOT, EFBIG, ENOSPC, EPERM, EROFS
+
+from regrow.base.errors import DataError, RegrowError, UserError
+from regrow.base.network import find_problem
+
+NO_ROOM = {ENOSPC, EDQUOT, EFBIG}
+REFUSED = {EACCES, EPERM, EROFS}
+# As SQLite says it, also where a library hands on nothing but the text.
+SQLITE_NO_ROOM = ("database or disk is full",)
+SQLITE_REFUSED = ("attempt to write a readonly database", "unable to open database file")
+
+
+def explain(error: BaseException) -> UserError | None:
+    """What to do about an error of the file system; None for any other error."""
+    for cause in _causes(error):
+        if isinstance(cause, RegrowError):
+            return None  # it says what it is about
+        number = cause.errno if isinstance(cause, OSError) else None
+        received = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+        where = str(cause.filename) if isinstance(cause, OSError) and cause.filename else None
+        if number in NO_ROOM or any(text in str(cause) for text in SQLITE_NO_ROOM):
+            return UserError(
+                "there is no room left on the disk",
+                where=where,
+                received=received,
+                remedies=[
+                    "make room (regrow gc removes results that nothing uses), then run the same "
+                    "command again: what was finished is kept",
+                    "or set REGROW_HOME to a larger disk; a home can be moved there whole",
+                ],
+            )
+        if number in REFUSED or any(text in str(cause) for text in SQLITE_REFUSED):
+            return UserError(
+                "a file or folder may not be read or written",
+                where=where,
+                received=received,
+                remedies=[
+                    "give this account the right to it, or mount it writable",
+                    "or set REGROW_HOME to a folder of your own",
+                ],
+            )
+        # As HTTP libraries fail with such variables, without a word on them.
+        if not where and _is_about_network(cause) and (problem := find_problem()) is not None:
+            return problem
+        if isinstance(cause, zipfile.BadZipFile):
+            return DataError(
+                "a file is damaged: it is not a whole zip archive, which .npz and .keras files are",
+                received=received,
+                remedies=["restore it from where it came, or make it again: regrow run"],
+            )
+    return None
+
+
+def _is_about_network(cause: BaseException) -> bool:
+    """Whether an error can come of a variable of proxies or certificates."""
+    text = str(cause).lower()
+    return isinstance(cause, OSError) or "socks" in text or "proxy" in text
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what led to it, the latest first."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)

@@ -1,0 +1,105 @@
+"""`regrow embed` and `regrow similar`: the sentence vectors of the sentence-vectors model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from regrow.base.errors import UserError
+from regrow.base.settings import Settings, read_environment
+from regrow.cli.options import Json, Sample, Version
+from regrow.cli.output import console, error_console, print_json, print_table
+from regrow.cli.terminal import prepare_terminal
+from regrow.registry.names import ChampionRef
+
+if TYPE_CHECKING:
+    from regrow.registry.versions import Registry
+
+MODEL = "sentence-vectors"
+EMBED_EXAMPLE = "Example: [bold]regrow embed sentences.txt -o vectors.parquet[/]"
+SIMILAR_EXAMPLE = 'Example: [bold]regrow similar "oil prices rose sharply" --count 5[/]'
+
+app = typer.Typer()
+
+
+@app.command(epilog=EMBED_EXAMPLE)
+def embed(
+    file: Annotated[Path, typer.Argument(help="A text file in UTF-8, a sentence a line.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
+    version: Version = None,
+    sample: Sample = False,
+    as_json: Json = False,
+) -> None:
+    """Writes the vectors of a file's sentences; of any number of lines, in little memory."""
+    prepare_terminal()
+    if not file.is_file():
+        raise UserError("there is no such file", where=str(file), expected="a text file")
+    if output.suffix != ".parquet":
+        raise UserError(
+            "vectors are written as Parquet",
+            where="--output",
+            received=str(output),
+            expected="a name that ends in .parquet",
+        )
+    from regrow.models.sentence_vectors.predict import embed as write_vectors
+    from regrow.operations.predict import load_registered
+
+    champion = ChampionRef(MODEL, sample=sample, version=version)
+    model, used = load_registered(champion, read_environment())
+    count = write_vectors(model, file, output)
+    if as_json:
+        print_json({"model": used, "sentences": count, "output": str(output)})
+    else:
+        error_console.print(f"{count} vectors by {used} written to {output}", markup=False)
+
+
+@app.command(epilog=SIMILAR_EXAMPLE)
+def similar(
+    sentence: Annotated[str, typer.Argument(help="A sentence, in quotes.")],
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many to show.")] = 10,
+    version: Version = None,
+    sample: Sample = False,
+    as_json: Json = False,
+) -> None:
+    """Finds the sentences of the corpus that are nearest to a sentence, each wording once."""
+    prepare_terminal()
+    settings = read_environment()
+    from regrow.models.sentence_vectors.predict import find_similar
+    from regrow.registry.champions import open_registry
+
+    registry = open_registry(ChampionRef(MODEL, sample=sample), settings)
+    number = int(registry.find(version).version)
+    clean, evaluated = (
+        _find_entry(settings, registry, number, stage) for stage in ("clean", "evaluate")
+    )
+    found = find_similar(registry.load(number), sentence, clean, evaluated, count)
+    used = f"{registry.name} version {number}"
+    if as_json:
+        print_json({"model": used, "similar": [asdict(one) for one in found]})
+        return
+    rows = [[f"{one.cosine:.3f}", one.text, ", ".join(one.topics), one.date[:10]] for one in found]
+    print_table(f"nearest to {sentence!r}", ["cosine", "sentence", "topics", "sent"], rows)
+    console.print(f"by {used}", style="dim", markup=False)
+
+
+def _find_entry(settings: Settings, registry: Registry, version: int, stage: str) -> Path:
+    """The folder of a stage that a version came from.
+
+    Raises:
+        UserError: it is no longer in the store of this machine.
+    """
+    from regrow.store.store import open_store
+
+    fingerprint = registry.find(version).tags[f"regrow.fingerprint.{stage}"]
+    entry = open_store(settings).find(MODEL, stage, fingerprint)
+    if entry is None:
+        raise UserError(
+            "the corpus of this version is not in the store",
+            where=str(settings.home),
+            received=f"no whole result of stage {stage} {fingerprint[:12]}",
+            remedies=[f"regrow run {MODEL} with the same settings makes it again"],
+        )
+    return entry.path

@@ -1,0 +1,235 @@
+"""`regrow list`, `status`, `why` and `log`: they only read, and import no heavy library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from regrow.base.errors import UserError
+from regrow.base.project import get_spec, list_models, load_specs
+from regrow.base.settings import read_environment
+from regrow.base.spec import ModelSpec
+from regrow.cli import options
+from regrow.cli.output import console, print_json, print_table
+from regrow.operations.status import read_status
+from regrow.pipeline.request import (
+    DataChoice,
+    effective_preset,
+    find_origins,
+    flatten,
+    parse_overrides,
+)
+from regrow.pipeline.runs import last_run
+from regrow.pipeline.settings_layers import Layer, read_settings_file, variable_prefix
+from regrow.pipeline.stages import Pipeline
+from regrow.pipeline.why import explain_stages
+from regrow.registry.gate import read_decisions
+from regrow.registry.logs import decision_log
+from regrow.registry.names import ChampionRef
+
+app = typer.Typer()
+
+
+@app.command(
+    "list", epilog="Examples: [bold]regrow list[/]   [bold]regrow list air-quality --json[/]"
+)
+def list_command(
+    model: Annotated[
+        str | None, typer.Argument(help="Show this model's presets and settings.")
+    ] = None,
+    preset: options.Preset = None,
+    config: options.ConfigFile = None,
+    overrides: options.Overrides = None,
+    shipped: Annotated[
+        bool, typer.Option("--shipped", help="List regrow's own models in another project too.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Lists the models; with MODEL, its presets, and every setting with where its value comes from.
+
+    The order, the strongest first: --set, --config, the environment, .env, the preset, the default.
+    """
+    if model is None:
+        if preset or config or overrides:
+            raise UserError(
+                "settings are a model's",
+                where="--preset, --config, --set",
+                remedies=["name a model: regrow list air-quality"],
+            )
+        _list_models(shipped=shipped, as_json=as_json)
+        return
+    spec = get_spec(model)
+    layers = [Layer(str(config), read_settings_file(config))] if config else []
+    layers += [Layer("--set", parse_overrides(overrides))] if overrides else []
+    _list_settings(spec, find_origins(spec, preset, layers), as_json=as_json)
+
+
+@app.command(epilog="Examples: [bold]regrow status[/]   [bold]regrow status air-quality --json[/]")
+def status(
+    model: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Shows each model's last run and its champion."""
+    settings = read_environment()
+    names = [get_spec(model).name] if model else list_models()
+    rows = [read_status(name, settings) for name in names]
+    if as_json:
+        print_json(rows)
+        return
+    cells = [
+        [r["model"], r["last_run"] or "", r["outcome"], _describe_champion(r["champion"])]
+        for r in rows
+    ]
+    print_table("status", ["model", "last run", "outcome", "champion"], cells)
+    for row in rows:
+        champions = {"": row["champion"], "on the sample": row["champion_on_sample"]}
+        for scope, champion in (champions | row["scopes"]).items():
+            if champion:
+                _print_champion(row["model"], scope, champion)
+        if row["error"]:
+            console.print(f"\n{row['model']} failed:\n{row['error']}", markup=False, soft_wrap=True)
+
+
+def _print_champion(model: str, scope: str, champion: dict[str, Any]) -> None:
+    """What the table of `status` has no room for."""
+    name = f"{model}, {scope}" if scope else model
+    if scope:
+        text = f"  {name}: {_describe_champion(champion)}"
+        console.print(text, markup=False, soft_wrap=True)
+    if champion["frozen"]:
+        console.print(f"  {name} is frozen: {champion['frozen']}", markup=False, soft_wrap=True)
+    for held in champion["held"]:
+        ref = ChampionRef.parse(held["model"])
+        asked = f"{ref.model} {held['version']}{ref.options} --why REASON"
+        console.print(
+            f"  {name}: {held['reason']}\n    regrow approve {asked}\n    regrow reject {asked}",
+            markup=False,
+            soft_wrap=True,
+        )
+    problems = [f"{name}: {champion['problem']}"] if champion["problem"] else []
+    for remark in [*problems, *champion["remarks"]]:
+        console.print(f"  {remark}", style="yellow", markup=False, soft_wrap=True)
+
+
+@app.command(
+    epilog="Examples: [bold]regrow why air-quality[/]  [bold]regrow why air-quality --sample[/]"
+)
+def why(
+    model: options.Model,
+    preset: options.Preset = None,
+    config: options.ConfigFile = None,
+    overrides: options.Overrides = None,
+    sources: options.SourceFiles = None,
+    versions: options.DataVersions = None,
+    sample: options.Sample = False,
+    as_json: options.Json = False,
+) -> None:
+    """Says which stages the next run would do, and what changed since the last one.
+
+    Without options it asks about the last run's settings and data.
+    """
+    settings = read_environment()
+    spec = get_spec(model)
+    record = last_run(settings.home, spec.name)
+    if record and not (preset or config or overrides or sources or versions or sample):
+        request = record.request
+    else:
+        data: DataChoice = "sample" if sample else "real"
+        request = options.build_request(spec, preset, overrides, sources, data, versions, config)
+    verdicts = explain_stages(Pipeline(spec, request, settings), record)
+    if as_json:
+        print_json(verdicts)
+        return
+    if record is None and not any(verdict["cached"] for verdict in verdicts):
+        console.print(f"{spec.name} has never run: all {len(verdicts)} stages will run")
+        return
+    for verdict in verdicts:
+        mark = "[green]cached[/]" if verdict["cached"] else "[yellow]will run[/]"
+        console.print(f"[bold]{verdict['stage']:<9}[/] {mark}")
+        for reason in verdict["reasons"]:
+            console.print(f"          {reason}", markup=False, soft_wrap=True)
+
+
+@app.command(epilog="Example: [bold]regrow log air-quality[/]")
+def log(
+    model: options.Model,
+    scope: options.Scope = "",
+    sample: options.Sample = False,
+    as_json: options.Json = False,
+) -> None:
+    """Prints every decision on which version is the champion, oldest first."""
+    settings = read_environment()
+    name = ChampionRef(get_spec(model).name, scope, sample).registered
+    decisions = read_decisions(decision_log(settings.home, settings.tracking_uri, name))
+    if as_json:
+        print_json([asdict(decision) for decision in decisions])
+        return
+    console.print(f"[bold]decisions on {name}[/]", soft_wrap=True)
+    for d in decisions:
+        line = f"{d.at}  {d.action}, version {d.version}, data {d.data_version}"
+        line += f", by {d.by}" if d.by else ""
+        console.print(f"{line}\n  {d.reason}", markup=False, soft_wrap=True)
+
+
+def _list_models(*, shipped: bool, as_json: bool) -> None:
+    specs, errors = load_specs(list_models(shipped=shipped))
+    rows: list[dict[str, Any]] = [
+        {"model": s.name, "title": s.title, "presets": list(s.presets)} for s in specs
+    ]
+    if as_json:
+        print_json([*rows, *({"model": name, "error": str(e)} for name, e in errors.items())])
+        return
+    cells = [[row["model"], row["title"], ", ".join(row["presets"])] for row in rows]
+    print_table("models", ["model", "what it does", "presets"], cells)
+    for error in errors.values():
+        console.print(f"\n{error}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _list_settings(
+    spec: ModelSpec, origins: Mapping[str, tuple[Any, str]], *, as_json: bool
+) -> None:
+    presets = {name: effective_preset(spec, name) for name in spec.presets}
+    defaults = flatten(next(iter(presets.values())))
+    what = {name: field.description or "" for name, field in spec.config.model_fields.items()}
+    fields = [
+        {
+            "setting": name,
+            "value": value,
+            "from": origin,
+            "default": defaults.get(name),
+            "what": what.pop(name.partition(".")[0], ""),
+        }
+        for name, (value, origin) in origins.items()
+    ]
+    if as_json:
+        print_json({"model": spec.name, "presets": presets, "settings": fields})
+        return
+    console.print(spec.name, style="bold", end="")
+    console.print(f": {spec.title}\n{spec.description}\n", markup=False)
+    rows = [[field["setting"], field["value"], field["from"], field["what"]] for field in fields]
+    print_table("settings", ["setting", "value", "from", "what"], rows)
+    console.print()
+    changes = [[name, _describe_changes(defaults, flatten(p))] for name, p in presets.items()]
+    print_table("presets", ["preset", "differs by"], changes)
+    example = f"{variable_prefix(spec.name)}{next(iter(spec.config.model_fields)).upper()}"
+    console.print(
+        "\nChange them with --set NAME=VALUE, --config FILE or variables such as " + example,
+        style="dim",
+        soft_wrap=True,
+    )
+
+
+def _describe_changes(defaults: dict[str, Any], preset: dict[str, Any]) -> str:
+    """How a preset's settings, flattened, differ from the defaults."""
+    changed = [f"{key} = {value}" for key, value in preset.items() if defaults.get(key) != value]
+    gone = sorted({key.rpartition(".")[0] for key in defaults.keys() - preset.keys()})
+    return "\n".join([*changed, *(f"no {key}" for key in gone)]) or "the defaults"
+
+
+def _describe_champion(champion: dict[str, Any] | None) -> str:
+    if champion is None:
+        return "none"
+    return f"version {champion['alias'] or 'none'}: {champion['reason']}"

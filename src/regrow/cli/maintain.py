@@ -1,0 +1,128 @@
+"""`regrow gc`, `regrow backup` and `regrow restore`: looking after a home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from regrow.base.settings import read_environment
+from regrow.cli.options import Json
+from regrow.cli.output import MIB, console, print_json, print_table, progress_bars
+from regrow.cli.terminal import prepare_terminal
+
+GC_EXAMPLES = (
+    "Examples: [bold]regrow gc --dry-run[/]   [bold]regrow gc[/]   "
+    "[bold]regrow gc --keep 1 --json[/]"
+)
+BACKUP_EXAMPLES = (
+    "Examples: [bold]regrow backup /mnt/backups/monday.zip[/]   "
+    "[bold]regrow backup monday.zip --json[/]"
+)
+RESTORE_EXAMPLES = (
+    "Examples: [bold]REGROW_HOME=/mnt/regrow regrow restore monday.zip[/]   "
+    "[bold]regrow restore monday.zip --json[/]"
+)
+
+app = typer.Typer()
+
+
+@app.command(epilog=GC_EXAMPLES)
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    keep: Annotated[
+        int, typer.Option(min=0, help="Newest versions of each model and source that stay.")
+    ] = 3,
+    as_json: Json = False,
+) -> None:
+    """Removes results, downloads, reports and failures' pages that nothing in use needs.
+
+    Kept are what champions, challengers, the newest versions, each model's last run and trainings
+    that can be resumed need. Models with a run under way are left alone. The registry keeps all
+    versions, so rollback still works.
+    """
+    prepare_terminal()
+    from regrow.operations.gc import collect_garbage
+
+    found = collect_garbage(read_environment(), keep=keep, dry_run=dry_run)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        [item["kind"], item["path"], item["bytes"] / MIB, item["why"]] for item in found["removed"]
+    ]
+    if rows:
+        print_table("not needed", ["what", "where", "MiB", "why"], rows)
+    for model in found["busy"]:
+        console.print(f"{model} is left alone: a run of it is under way", markup=False)
+    console.print(
+        f"{'would free' if dry_run else 'freed'} {found['removed_bytes'] / MIB:,.1f} MiB in "
+        f"{len(rows)} places; {found['kept']} results of {found['kept_bytes'] / MIB:,.1f} MiB stay",
+        markup=False,
+    )
+
+
+@app.command(epilog=BACKUP_EXAMPLES)
+def backup(
+    file: Annotated[Path, typer.Argument(help="The backup to write, a zip.")],
+    as_json: Json = False,
+) -> None:
+    """Writes a consistent copy of registry, decisions and recorded source versions; runs go on.
+
+    It has the database of MLflow in the home and the files of all versions, the logs of decisions,
+    and the versions that refresh recorded, with their files. Stored results, other downloads and
+    predictions are not in it: runs make or fetch them again. The exit code is 1 if the model of a
+    version is damaged.
+    """
+    from regrow.operations.backup import write_backup
+
+    with progress_bars():
+        made = write_backup(file, read_environment())
+    if as_json:
+        print_json(made)
+    else:
+        _print_contents(made["versions"], made["champions"])
+        for each in made["left_out"]:
+            said = f"not contained: {each['what']}\n  {each['how']}"
+            console.print(said, markup=False, soft_wrap=True)
+        for each in made["damaged"]:
+            console.print(f"damaged: {each}", markup=False, soft_wrap=True)
+        console.print(
+            f"{made['bytes'] / MIB:,.1f} MiB written to {made['path']}",
+            markup=False,
+            soft_wrap=True,
+        )
+    if made["damaged"]:
+        raise typer.Exit(1)
+
+
+@app.command(epilog=RESTORE_EXAMPLES)
+def restore(
+    file: Annotated[Path, typer.Argument(help="A backup that regrow backup wrote.")],
+    as_json: Json = False,
+) -> None:
+    """Makes the home (REGROW_HOME) of a backup; every file is checked first.
+
+    The home must be empty or not exist: nothing is overwritten. Its path may be another than that
+    of the home that was backed up.
+    """
+    from regrow.operations.restore import restore_backup
+
+    with progress_bars():
+        made = restore_backup(file, read_environment().home)
+    if as_json:
+        print_json(made)
+        return
+    _print_contents(made["versions"], made["champions"])
+    console.print(
+        f"the backup of {made['created_at']} is restored to {made['home']}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _print_contents(versions: int, champions: dict[str, int]) -> None:
+    for name, version in champions.items():
+        console.print(f"champion: {name} version {version}", markup=False)
+    console.print(f"{versions} registered versions", markup=False)

@@ -1,0 +1,165 @@
+"""`regrow predict` and `regrow drift`: the champion on new inputs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from regrow.base.errors import UserError
+from regrow.base.project import get_spec
+from regrow.base.settings import read_environment
+from regrow.cli.options import Json, Model, Sample, Scope, Version
+from regrow.cli.output import console, error_console, print_json, print_table, progress_bars
+from regrow.cli.terminal import prepare_terminal
+from regrow.registry.names import ChampionRef
+
+PREDICT_EXAMPLES = (
+    "Examples: [bold]regrow predict air-quality readings.csv -o benzene.parquet[/]   "
+    "[bold]regrow predict image-similarity a.png b.png[/]   "
+    "[bold]regrow predict digit-localisation *.png --json[/]   "
+    "[bold]regrow predict air-quality incoming/ -o predictions/[/]"
+)
+DRIFT_EXAMPLES = (
+    "Examples: [bold]regrow drift air-quality june.csv[/]   "
+    "[bold]regrow drift air-quality june.csv july.csv --json[/]"
+)
+
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(help="Files: data in the source's own format, or pictures; or a folder."),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Write .csv or .parquet; for a folder, a folder."),
+]
+
+app = typer.Typer()
+
+
+@app.command(epilog=PREDICT_EXAMPLES)
+def predict(
+    model: Model,
+    inputs: Inputs,
+    output: Output = None,
+    version: Version = None,
+    scope: Scope = "",
+    sample: Sample = False,
+    as_json: Json = False,
+) -> None:
+    """Answers for new inputs with the champion model.
+
+    Of a folder, each file is predicted once by each version of a model, identified by its content:
+    a new champion or another --version answers anew, beside the earlier outputs. What belongs
+    together, such as pictures to compare, is a folder within.
+    """
+    prepare_terminal()
+    champion = ChampionRef(get_spec(model).name, scope, sample, version)
+    if len(inputs) == 1 and inputs[0].is_dir():
+        _predict_folder(champion, inputs[0], output, as_json=as_json)
+        return
+    _check_files(inputs, "predict from")
+    if output and output.suffix not in (".csv", ".parquet"):
+        raise UserError(
+            "predictions are written as CSV or Parquet",
+            where="--output",
+            received=str(output),
+            expected="a name that ends in .csv or .parquet",
+        )
+    from regrow.operations.input_ranges import describe_ranges
+    from regrow.operations.predict import predict_files, write_frame
+
+    found = predict_files(champion, read_environment(), inputs)
+    frame, used = found.frame, found.used
+    if remark := describe_ranges(found.ranges, used):
+        error_console.print(remark, style="yellow", markup=False, soft_wrap=True)
+    if output:
+        write_frame(frame, output)
+        error_console.print(f"{len(frame)} predictions by {used} written to {output}", markup=False)
+    elif as_json:
+        rows = frame.to_dict(orient="records")
+        print_json({"model": used, "ranges": found.ranges, "predictions": rows})
+    else:
+        frame.to_csv(sys.stdout, index=False)
+
+
+@app.command(epilog=DRIFT_EXAMPLES)
+def drift(
+    model: Model,
+    files: Annotated[list[Path], typer.Argument(help="Files as regrow predict takes them.")],
+    version: Version = None,
+    scope: Scope = "",
+    sample: Sample = False,
+    as_json: Json = False,
+) -> None:
+    """Compares new inputs with what the champion was trained on, and writes a page of it.
+
+    For models whose inputs are tables (air-quality). Others are refused; for these, regrow run
+    warns when the source's own data drifts.
+    """
+    prepare_terminal()
+    _check_files(files, "compare")
+    from regrow.operations.input_drift import check_inputs
+
+    champion = ChampionRef(get_spec(model).name, scope, sample, version)
+    found = check_inputs(champion, read_environment(), files)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        [f["column"], f["check"], f["value"], f["threshold"], f["level"]]
+        for f in found["findings"]
+        if f["level"] == "warning"
+    ]
+    if rows:
+        print_table(f"against {found['against']}", ["column", "check", "value", "limit", ""], rows)
+    console.print(found["verdict"], markup=False, soft_wrap=True)
+    console.print(f"report: {found['report']}", markup=False, soft_wrap=True)
+
+
+def _check_files(paths: list[Path], purpose: str) -> None:
+    for path in paths:
+        if not path.is_file():
+            raise UserError(
+                f"there is no such file to {purpose}", where=str(path), expected="a file"
+            )
+
+
+def _predict_folder(
+    champion: ChampionRef, inputs: Path, outputs: Path | None, *, as_json: bool
+) -> None:
+    """Predicts for all files of a folder.
+
+    Raises:
+        UserError: there is no folder for the outputs, or some inputs could not be predicted.
+    """
+    if outputs is None:
+        raise UserError(
+            "predictions for a folder need a folder to go to",
+            where="--output",
+            received="nothing",
+            remedies=[f"regrow predict {champion.model} {inputs} -o predictions"],
+        )
+    from regrow.operations.predict_folder import predict_folder
+
+    with progress_bars():
+        found = predict_folder(champion, read_environment(), inputs, outputs)
+    if as_json:
+        print_json(found)
+    else:
+        rows = [
+            [one["file"], one["rows"], one["outside"], one["output"]] for one in found["predicted"]
+        ]
+        if rows:
+            heads = ["file", "rows", "outside the training's ranges", "predictions"]
+            print_table(f"by {found['model']}", heads, rows)
+        console.print(f"{len(rows)} predicted, {found['known']} known before", markup=False)
+    if found["bad"]:
+        raise UserError(
+            f"{len(found['bad'])} could not be predicted; the others were",
+            where=str(inputs),
+            received="\n".join(f"{one['file']}: {one['why']}" for one in found["bad"]),
+            remedies=["correct or remove them, and run the same again"],
+        )

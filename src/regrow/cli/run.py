@@ -1,0 +1,170 @@
+"""`regrow run`: one model from download to publish, or all models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from regrow.base.errors import UserError
+from regrow.base.project import get_spec, list_models, load_specs
+from regrow.base.settings import read_environment
+from regrow.cli import options
+from regrow.cli.output import (
+    console,
+    print_figures,
+    print_jobs,
+    print_json,
+    print_table,
+    progress_bars,
+    tell,
+)
+from regrow.cli.terminal import prepare_terminal
+from regrow.pipeline.request import DataChoice
+from regrow.pipeline.runs import run_directly, run_unchanged, summarize_run
+from regrow.pipeline.stages import Pipeline
+from regrow.prefect.session import has_server, use_server
+from regrow.report.evaluation import Table
+
+EXAMPLES = (
+    "Examples: [bold]regrow run air-quality[/]   [bold]regrow run air-quality --sample[/]   "
+    "[bold]regrow run air-quality --on train=gpu[/]   "
+    "[bold]regrow run air-quality --preset book --set seeds=1[/]   "
+    "[bold]regrow run air-quality --source air-quality=AirQualityUCI.csv --json[/]   "
+    "[bold]regrow run --all --or-sample[/]"
+)
+MAX_WARNINGS = 5
+
+OptionalModel = Annotated[
+    str | None, typer.Argument(help="The model's name, as regrow list shows it.")
+]
+Pools = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="STAGE=POOL",
+        help="Send a stage to a work pool (gpu,here: to the next on failure); repeatable.",
+    ),
+]
+OrSample = Annotated[
+    bool, typer.Option("--or-sample", help="Use the sample if no place has the real data.")
+]
+Every = Annotated[
+    bool, typer.Option("--all", help="Every model; what fails does not stop the others.")
+]
+WithPrefect = Annotated[
+    bool, typer.Option(help="Run as a Prefect flow, or the stages alone with no server.")
+]
+
+app = typer.Typer()
+
+
+@app.command(epilog=EXAMPLES)
+def run(
+    model: OptionalModel = None,
+    preset: options.Preset = None,
+    config: options.ConfigFile = None,
+    overrides: options.Overrides = None,
+    sources: options.SourceFiles = None,
+    versions: options.DataVersions = None,
+    on: Pools = None,
+    sample: options.Sample = False,
+    or_sample: OrSample = False,
+    every: Every = False,
+    prefect: WithPrefect = True,
+    verbose: options.Verbose = False,
+    as_json: options.Json = False,
+) -> None:
+    """Downloads, cleans, validates, trains, evaluates and publishes one model, or all.
+
+    Stages whose inputs, settings and code are unchanged are found in the store. Data come from
+    REGROW_MIRROR, if it is set, then from the addresses in data/sources.toml.
+    """
+    prepare_terminal(verbose=verbose)
+    data: DataChoice = "sample" if sample else "real-or-sample" if or_sample else "real"
+    if every or model is None:
+        _check_all(model, every, bool(config or overrides or sources or not prefect))
+        _run_all(preset, data, as_json=as_json)
+        return
+    spec = get_spec(model)
+    request = options.build_request(spec, preset, overrides, sources, data, versions, config)
+    pools = options.parse_pools(on or [])
+    if pools and not prefect:
+        raise UserError("--on needs Prefect", where="--no-prefect", remedies=["leave one out"])
+    summary = _run_one(Pipeline(spec, request, read_environment()), pools, prefect=prefect)
+    if as_json:
+        print_json(summary)
+    else:
+        _print_summary(summary)
+
+
+def _check_all(model: str | None, every: bool, more: bool) -> None:
+    if every and model is None and not more:
+        return
+    raise UserError(
+        "run takes a model, or --all with none of --config, --set, --source and --no-prefect"
+        if every
+        else "run needs a model, or --all",
+        received=f"{model or 'no model'}{' and --all' if every else ''}",
+        remedies=["regrow run air-quality", "regrow run --all --preset quick"],
+    )
+
+
+def _run_one(pipeline: Pipeline, pools: Mapping[str, str], *, prefect: bool) -> dict[str, Any]:
+    pipeline.check()
+    refs = run_unchanged(pipeline) if prefect and not pools and not has_server() else None
+    if refs is None and prefect:
+        with progress_bars(), use_server(pipeline.settings, tell):
+            from regrow.prefect.run import run_request
+
+            refs = run_request(pipeline.request, pools)
+    elif refs is None:
+        with progress_bars():
+            refs = run_directly(pipeline)
+    return summarize_run(pipeline, refs)
+
+
+def _run_all(preset: str | None, data: DataChoice, *, as_json: bool) -> None:
+    """Runs every model; a failed model does not stop the others.
+
+    Raises:
+        UserError: some models failed.
+    """
+    from regrow.operations.retraining import list_retraining
+
+    specs, errors = load_specs(list_models())
+    list_retraining(specs, preset=preset, data=data)
+    with progress_bars(), use_server(read_environment(), tell):
+        from regrow.prefect.retrain_all import retrain_all
+        from regrow.prefect.run import run_flow
+
+        names = [spec.name for spec in specs]
+        state = run_flow(retrain_all, models=names, preset=preset, data=data, return_state=True)
+    print_jobs(state, as_json=as_json)
+    for error in errors.values():
+        raise error
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    stages = [
+        [ref["stage"], "cached" if ref["cached"] else "done", f"{ref['seconds']:.1f} s"]
+        for ref in summary["stages"]
+    ]
+    print_table(f"{summary['model']} ({summary['preset']})", ["stage", "", "time"], stages)
+    if summary["data_kind"] == "sample":
+        console.print(
+            "\n[yellow]trained on the shipped sample: its figures say nothing about real data[/]"
+        )
+    for table in summary["tables"]:
+        console.print()
+        print_figures(Table.model_validate(table))
+    if summary["warnings"]:
+        console.print(f"\n[yellow]{len(summary['warnings'])} warnings about the data:[/]")
+        for warning in summary["warnings"][:MAX_WARNINGS]:
+            console.print(f"  {warning}", markup=False, soft_wrap=True)
+    console.print(f"\n{summary['decision']['reason']}", markup=False, soft_wrap=True)
+    if summary["decision"]["action"] == "held":
+        console.print(f"regrow status {summary['model']} shows how to approve or reject it")
+    for remark in summary["remarks"]:
+        console.print(remark, style="yellow", markup=False, soft_wrap=True)
+    console.print(f"report: {summary['report']}", markup=False, soft_wrap=True)

@@ -1,1 +1,0 @@
-"""The stage engine: how stages are ordered, cached, stored, resumed, gated and published."""

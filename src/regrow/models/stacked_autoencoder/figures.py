@@ -1,0 +1,44 @@
+"""The training of stacked-autoencoder as a figure: the loss of each phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from regrow.models.stacked_autoencoder.network import WAYS
+from regrow.report.chart_style import Theme, draw
+from regrow.report.evaluation import Figures
+
+
+def draw_phases(history: Sequence[Mapping[str, Any]], figures: Figures) -> None:
+    """One panel a phase: the layers in turn, all together, and the network trained whole."""
+    panels: dict[str, list[dict[str, list[float]]]] = {}
+    for run in history:
+        way = run["run"].partition("/")[0]
+        for name, curves in run["phases"].items():
+            title = name.replace("-", " ") if way == WAYS[0] else way
+            panels.setdefault(title, []).append(curves)
+
+    def paint(figure: Figure, theme: Theme) -> None:
+        for axes, (title, found) in zip(
+            figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+        ):
+            for n, (key, style) in enumerate({"loss": "-", "val_loss": (0, (5, 2))}.items()):
+                median = np.median([curves[key] for curves in found], axis=0)
+                epochs = np.arange(1, len(median) + 1)
+                axes.plot(epochs, median, ls=style, color=theme.series[n], lw=1.5)
+            axes.set_title(title, loc="left")
+            axes.set_xlabel("epoch")
+            axes.set_ylim(bottom=0)
+            axes.tick_params(labelsize=7)
+
+    path = figures.add(
+        "phases.png",
+        "Loss of each phase",
+        "A layer's loss is that of its own input, so the phases' levels do not compare. "
+        "The line is the median over seeds; dashed is validation.",
+    )
+    draw(path, paint, height_in=2.6)

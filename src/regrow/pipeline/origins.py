@@ -1,0 +1,33 @@
+"""Errors name a source's file by where it came from: nobody has seen its copy in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from regrow.base.errors import UserError
+from regrow.store.entry import Entry
+
+
+@contextmanager
+def naming_origins(download: Entry | None) -> Iterator[None]:
+    """Puts the origins of a download stage's files in the place of their paths in errors."""
+    try:
+        yield
+    except UserError as error:
+        for path, origin in _list_origins(download) if download else ():
+            error.where = error.where and error.where.replace(path, origin)
+            error.received = error.received and error.received.replace(path, origin)
+        raise
+
+
+def _list_origins(download: Entry) -> Iterator[tuple[str, str]]:
+    """Paths and origins, the longest path first, as one may begin like another."""
+    facts = sorted(download.facts["sources"], key=lambda fact: len(fact["file"]), reverse=True)
+    for name in sorted(download.manifest.files, key=len, reverse=True):
+        for fact in facts:
+            inside = fact["file"] == "." or name.startswith(f"{fact['file']}/")
+            if name == fact["file"] or inside:
+                label = f"{fact['origin']}, member {name}" if inside else str(fact["origin"])
+                yield str(download.path / name), label
+                break

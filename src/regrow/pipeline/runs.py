@@ -1,0 +1,275 @@
+"""Runs: the stages in order, and a record of each run that status, why and people read."""
+
+from __future__ import annotations
+
+import os
+import platform
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from regrow.base.dashboards import link_report
+from regrow.base.decision import parse_decision
+from regrow.base.errors import RegrowError
+from regrow.base.files import write_json
+from regrow.base.home import Home
+from regrow.base.interruption import note_stage
+from regrow.base.locks import exclusive, is_held
+from regrow.base.progress import report
+from regrow.base.secrets import hide_secrets
+from regrow.base.system_errors import explain
+from regrow.pipeline.notifications import (
+    Notify,
+    describe_age,
+    describe_decision,
+    describe_failure,
+    send_webhook,
+)
+from regrow.pipeline.request import RunRequest
+from regrow.pipeline.stages import STAGES, Pipeline, Stage, StageRef
+from regrow.pipeline.trials import trial_facts
+from regrow.pipeline.upkeep import Upkeep, check_champion
+from regrow.registry.names import ChampionRef
+from regrow.registry.state import read_state
+
+# For so long a run of another machine is believed, whose locks may not be seen from here.
+BELIEVED = timedelta(days=2)
+
+RunOne = Callable[[Stage, Mapping[Stage, StageRef]], StageRef]
+
+
+class ResultMissing(RegrowError):
+    """A stage has no valid result in the store."""
+
+
+class RunRecord(BaseModel):
+    """What one run did. A run whose `state` stays "running" although it has ended was killed."""
+
+    run_id: str
+    request: RunRequest
+    started_at: str
+    finished_at: str | None = None
+    state: Literal["running", "completed", "failed", "interrupted"] = "running"
+    stage: Stage | None = None
+    stages: dict[Stage, StageRef] = {}
+    error: str | None = None
+    pid: int = 0
+    host: str = ""
+
+    def is_alive(self, home: Home) -> bool:
+        """Whether it is under way: it holds its lock; another machine's is believed for a while."""
+        if self.state != "running":
+            return False
+        if is_held(run_lock(home, self.request.model, self.run_id)):
+            return True
+        if self.host in ("", platform.node()):
+            return False
+        return datetime.now(UTC) - datetime.fromisoformat(self.started_at) < BELIEVED
+
+    def outcome(self, home: Home) -> str:
+        """The state as a person would put it."""
+        if self.state == "completed":
+            return "cached" if all(ref.cached for ref in self.stages.values()) else "completed"
+        if self.state == "failed":
+            return f"failed in {self.stage}"
+        return f"running {self.stage}" if self.is_alive(home) else f"interrupted in {self.stage}"
+
+
+def run_lock(home: Home, model: str, run_id: str) -> Path:
+    """The lock file that a run holds as long as its process lives."""
+    return home.lock(f"{model}-run-{run_id}")
+
+
+def run_stages(
+    pipeline: Pipeline, run_one: RunOne, *, notify: Notify = send_webhook
+) -> dict[Stage, StageRef]:
+    """Runs every stage in order, through `run_one`, and keeps the run's record up to date.
+
+    Args:
+        notify: is called with a failure, and with a new champion.
+    """
+    now = datetime.now(UTC)
+    record = RunRecord(
+        run_id=f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
+        request=pipeline.request,
+        started_at=now.isoformat(timespec="seconds"),
+        pid=os.getpid(),
+        host=platform.node(),
+    )
+    with exclusive(run_lock(pipeline.settings.home, pipeline.spec.name, record.run_id)):
+        return _run(pipeline, run_one, record, notify)
+
+
+def _run(
+    pipeline: Pipeline, run_one: RunOne, record: RunRecord, notify: Notify
+) -> dict[Stage, StageRef]:
+    path = pipeline.settings.home.runs / pipeline.spec.name / f"{record.run_id}.json"
+    pipeline.store.sweep(pipeline.spec.name)
+    try:
+        stages = list_stages(pipeline)
+        for number, stage in enumerate(stages):
+            report("stages", number, len(stages))
+            record.stage = stage
+            note_stage(stage)
+            write_json(path, record.model_dump(mode="json"))
+            record.stages[stage] = run_one(
+                stage, {name: record.stages[name] for name in STAGES[stage]}
+            )
+        report("stages", len(stages), len(stages))
+        record.state = "completed"
+    except ResultMissing:  # whoever looked for the results runs the model in another way
+        path.unlink()
+        note_stage(None)
+        raise
+    except BaseException as error:
+        record.state = "failed" if isinstance(error, Exception) else "interrupted"
+        record.error = hide_secrets(str(explain(error) or error)) or type(error).__name__
+        _end_record(pipeline, record, path, notify)
+        raise
+    _end_record(pipeline, record, path, notify)
+    note_stage(None)
+    return record.stages
+
+
+def list_stages(pipeline: Pipeline) -> list[Stage]:
+    """The stages of a run in order; a trial ends when it is trained."""
+    stages = list(STAGES)
+    return stages[: stages.index("train") + 1] if pipeline.request.trial else stages
+
+
+def _end_record(pipeline: Pipeline, record: RunRecord, path: Path, notify: Notify) -> None:
+    record.finished_at = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        write_json(path, record.model_dump(mode="json"))
+    finally:  # the disk may be full
+        _send_notification(pipeline, record, notify)
+
+
+def run_unchanged(pipeline: Pipeline) -> dict[Stage, StageRef] | None:
+    """Runs a model of which the store has every result; see `run_stages`.
+
+    It imports none of the libraries that make results and needs no server.
+
+    Returns:
+        None, without a record, if a result is missing or a decision no longer holds.
+    """
+
+    def find(stage: Stage, inputs: Mapping[Stage, StageRef]) -> StageRef:
+        ref = pipeline.find_stage(stage, inputs)
+        if ref is None:
+            raise ResultMissing(stage)
+        return ref
+
+    try:
+        return run_stages(pipeline, find)
+    except ResultMissing:
+        return None
+
+
+def run_directly(pipeline: Pipeline) -> dict[Stage, StageRef]:
+    """Runs every stage in this process, without Prefect; see `run_stages`."""
+    return run_stages(pipeline, lambda stage, inputs: pipeline.run_stage(stage, inputs, report))
+
+
+def summarize_run(pipeline: Pipeline, refs: Mapping[Stage, StageRef]) -> dict[str, Any]:
+    """The summary of a finished run as plain JSON: its stages, the facts of `publish`, and what the
+    champion needs in words ("remarks").
+
+    Of a trial: what the training came to on the validation data.
+    """
+    if pipeline.request.trial:
+        facts = trial_facts(pipeline, refs)
+    else:
+        facts = publish_facts(pipeline, refs["publish"])
+        upkeep = check_upkeep(pipeline, facts["registered_name"])
+        facts["remarks"] = upkeep.remarks if upkeep else []
+    return {
+        "model": pipeline.spec.name,
+        "run": _find_run(pipeline, refs),
+        "preset": pipeline.request.preset,
+        "stages": [ref.model_dump() for ref in refs.values()],
+        **facts,
+    }
+
+
+def _find_run(pipeline: Pipeline, refs: Mapping[Stage, StageRef]) -> str | None:
+    """The id of the run that had these results."""
+    records = list_runs(pipeline.settings.home, pipeline.spec.name)
+    return next((record.run_id for record in records if record.stages == refs), None)
+
+
+def publish_facts(pipeline: Pipeline, ref: StageRef) -> dict[str, Any]:
+    """The facts of `publish`, with the report where the home is now."""
+    facts = pipeline.entry(ref).facts
+    report = pipeline.settings.home.reports / Path(facts["report"]).name
+    return {
+        **facts,
+        "report": str(report),
+        "report_url": link_report(pipeline.settings.home, report),
+    }
+
+
+def _send_notification(pipeline: Pipeline, record: RunRecord, notify: Notify) -> None:
+    """Notifies of a failure, of a new champion, of a version to approve and of an old champion.
+
+    A trial's failures are in the table of its sweep.
+    """
+    if record.request.trial:
+        return
+    model = pipeline.spec.name
+    if record.state == "failed":
+        what = f"{model} ({record.request.preset}), stage {record.stage},"
+        error = record.error or ""
+        notify(describe_failure(model, what, error, stage=record.stage, run_id=record.run_id))
+    elif record.state == "completed":
+        _notify_of_champion(pipeline, record, notify)
+
+
+def _notify_of_champion(pipeline: Pipeline, record: RunRecord, notify: Notify) -> None:
+    facts = pipeline.entry(record.stages["publish"]).facts
+    decision = parse_decision(facts["decision"])
+    is_new = not record.stages["publish"].cached
+    if is_new and (decision.moves_alias or decision.action == "held"):
+        notify(describe_decision(decision, report=facts["report"], run_id=record.run_id))
+    upkeep = check_upkeep(pipeline, facts["registered_name"])
+    if upkeep is not None and upkeep.age_remark is not None:
+        details = {"age_days": round(upkeep.age_days or 0, 1), "run_id": record.run_id}
+        notify(describe_age(facts["registered_name"], upkeep.age_remark, **details))
+
+
+def check_upkeep(pipeline: Pipeline, registered: str) -> Upkeep | None:
+    """What the champion that a run competed with needs; None if there is none."""
+    ref = ChampionRef.parse(registered)
+    state = read_state(ref, pipeline.settings)
+    return None if state is None else check_champion(ref, state, pipeline.settings)
+
+
+def last_run(home: Home, model: str) -> RunRecord | None:
+    """The newest readable record of a model's runs that was no trial."""
+    return next((run for run in list_runs(home, model) if not run.request.trial), None)
+
+
+def list_runs(home: Home, model: str) -> Iterator[RunRecord]:
+    """The readable records of a model's runs, the newest first."""
+    for path in sorted((home.runs / model).glob("[!.]*.json"), reverse=True):
+        try:
+            yield RunRecord.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError):
+            continue  # written by another version of regrow
+
+
+def is_busy(home: Home, model: str) -> bool:
+    """Whether a run of the model is under way."""
+    for path in (home.runs / model).glob("[!.]*.json"):
+        try:
+            text = path.read_bytes()
+            # Most records are of runs that have ended: these need not be read in full.
+            if b'"running"' in text and RunRecord.model_validate_json(text).is_alive(home):
+                return True
+        except (ValidationError, OSError):
+            continue
+    return False

@@ -1,0 +1,55 @@
+"""Trials of a sweep: runs that end when they are trained, and are judged by validation data."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from regrow.base.errors import UserError
+from regrow.pipeline.stages import Pipeline, Stage, StageRef
+
+LOSS = "val_loss"
+
+
+def trial_facts(pipeline: Pipeline, refs: Mapping[Stage, StageRef]) -> dict[str, Any]:
+    """What a trial came to on the validation data, from the records of its trainings.
+
+    Raises:
+        UserError: the model's training has no validation loss.
+    """
+    train = pipeline.entry(refs["train"])
+    history = json.loads(train.file("history.json").read_text(encoding="utf-8"))
+    published = train.facts.get("published_run", "")
+    group = published.rpartition("/")[0]
+    runs = [run for run in history if run["run"].rpartition("/")[0] == group and LOSS in run]
+    shown = next((run for run in runs if run["run"] == published), None)
+    if shown is None:
+        raise UserError(
+            f"the trainings of {pipeline.spec.name} have no validation loss to rank them by",
+            where="history.json of the stage train",
+            received=", ".join(sorted(history[0])) if history else "no training",
+            expected="val_loss, as regrow.run_trainings records it",
+        )
+    return {
+        "validation": average_figures(runs),
+        "trainings": len(runs),
+        "curves": shown["curves"],
+        "clean": refs["clean"].digest,
+    }
+
+
+def average_figures(runs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The validation figures of several trainings, each the mean over them.
+
+    The loss is the one by which the best of them is chosen, other figures are of the last epoch.
+    """
+    names = {name for run in runs for name in run["curves"] if name.startswith("val_")}
+    figures = {}
+    for name in sorted({*names, LOSS}):
+        values = [
+            run[LOSS] if name == LOSS else run["curves"].get(name, [math.nan])[-1] for run in runs
+        ]
+        figures[name] = float(sum(values) / len(values))
+    return figures

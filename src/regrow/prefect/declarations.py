@@ -1,0 +1,100 @@
+"""The deployments of a project that has only models: made from their specifications.
+
+What holds for every project, such as pools and the automations that find dead runs, is read from
+regrow's own prefect.yaml.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import prefect
+
+from regrow.base.project import list_models, load_specs
+from regrow.base.project_file import read_project, shipped_project
+from regrow.base.settings import read_environment
+from regrow.base.spec import ModelSpec
+from regrow.prefect.refresh import EVENT, resource_id
+from regrow.sources.catalog import declared_sources
+
+FILE = "prefect.yaml"
+FLOWS = "regrow.prefect.models"
+REFRESH = "regrow.prefect.refresh.refresh"
+# Of an hour; the deployments of models may start on the hour.
+REFRESH_CRON = "30 * * * *"
+
+
+def declare_project(root: Path, common: dict[str, Any]) -> dict[str, Any]:
+    """What `prefect deploy` needs to know of a project's models, in the form of a prefect.yaml.
+
+    Args:
+        root: the project's folder.
+        common: the contents of regrow's own prefect.yaml.
+
+    Raises:
+        UserError: a model cannot be loaded.
+    """
+    project, settings = read_project(root), read_environment()
+    specs, errors = load_specs(list_models())
+    for error in errors.values():
+        raise error
+    environment = dict(common["definitions"]["environment"]["env"])
+    environment |= {"REGROW_PROJECT": str(root), "REGROW_HOME": str(settings.home.path)}
+    declared = declared_sources(settings)
+    schedules = [{"cron": project.schedule, "timezone": project.timezone}]
+    deployments = [
+        {
+            "name": "daily" if project.schedule else "on-demand",
+            "entrypoint": f"{FLOWS}.{spec.name.replace('-', '_')}",
+            "description": f"Trains {spec.name} when its data, settings or code have changed.",
+            "parameters": {},
+            "schedules": schedules if project.schedule else [],
+            "concurrency_limit": {"limit": 1, "collision_strategy": "ENQUEUE"},
+            "work_pool": _pool("training", environment),
+            "triggers": [_trigger(spec, n) for n in spec.sources if declared[n].refresh],
+        }
+        for spec in specs
+    ]
+    if any(declared[name].refresh for spec in specs for name in spec.sources):
+        deployments.append(
+            {
+                "name": "hourly",
+                "entrypoint": REFRESH,
+                "description": "Checks whether sources have changed, and starts their models.",
+                "parameters": {},
+                "schedules": [{"cron": REFRESH_CRON, "timezone": project.timezone}],
+                "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
+                "work_pool": _pool("data", environment),
+            }
+        )
+    step = "prefect.deployments.steps.set_working_directory"
+    return {
+        "name": root.name,
+        "prefect-version": prefect.__version__,
+        "pull": [{step: {"directory": str(root)}}],
+        "deployments": deployments,
+    }
+
+
+def common_file() -> Path:
+    """regrow's own prefect.yaml: in the checkout, or the copy in a wheel."""
+    return shipped_project() / FILE
+
+
+def _pool(queue: str, environment: dict[str, str]) -> dict[str, Any]:
+    variables = {"env": dict(environment)}
+    return {"name": "local", "work_queue_name": queue, "job_variables": variables}
+
+
+def _trigger(spec: ModelSpec, source: str) -> dict[str, Any]:
+    return {
+        "type": "event",
+        "name": f"{spec.name}-when-{source}-refreshed",
+        "expect": [EVENT],
+        "match": {"prefect.resource.id": resource_id(source)},
+        "for_each": ["prefect.resource.id", "regrow.version"],
+        "threshold": 1,
+        "within": 3600,
+        "parameters": {"versions": {source: "{{ event.payload.version }}"}},
+    }

@@ -1,0 +1,167 @@
+"""A Prefect server for one command, where the user has named none.
+
+Prefect would start one itself, but in the terminal's process group: Ctrl-C would end the server
+before the run could report what became of it, and after SIGKILL the server would stay. Prefect is
+not imported here, so that the server starts while this process imports it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from regrow.base.errors import Unreachable, UserError
+from regrow.base.home import Home
+from regrow.prefect.password import CLIENT_VARIABLE, SERVER_VARIABLE, USER
+from regrow.prefect.user_settings import API_URL, PREFECT_HOME, find_choice, keep_below
+
+HOST = "127.0.0.1"
+START_TIMEOUT_VARIABLE = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
+START_TIMEOUT_S = 120.0
+# How long it may take to store what it has received.
+END_S = 5.0
+
+
+class OwnServer:
+    """A server that has been started.
+
+    Attributes:
+        url: its API.
+        variables: what its clients need in their environment.
+    """
+
+    def __init__(self, home: Home) -> None:
+        check_prefect_home()
+        self.log = home.prefect_log
+        with socket.socket() as listening:
+            listening.bind((HOST, 0))
+            # From here on connections wait until the server answers.
+            listening.listen()
+            self.url = f"http://{HOST}:{listening.getsockname()[1]}/api"
+            password = f"{USER}:{secrets.token_urlsafe(24)}"
+            kept = keep_below(home)
+            self.variables = {API_URL: self.url, CLIENT_VARIABLE: password, **kept}
+            self.process = self._start(listening, {SERVER_VARIABLE: password, **kept})
+
+    def _start(
+        self, listening: socket.socket, variables: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
+        descriptor = listening.fileno()
+        module = "regrow.prefect.server_process"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", module, str(descriptor), str(os.getpid())],
+                env={
+                    **os.environ,
+                    "PREFECT_UI_ENABLED": "0",
+                    "PREFECT__SERVER_EPHEMERAL": "1",
+                    **variables,
+                },
+                pass_fds=(descriptor,),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def wait(self) -> None:
+        """Waits until it answers.
+
+        Raises:
+            UserError: it has ended, or does not answer in time.
+        """
+        import httpx
+
+        timeout = float(os.environ.get(START_TIMEOUT_VARIABLE) or START_TIMEOUT_S)
+        try:
+            answer = httpx.get(f"{self.url}/health", timeout=timeout, trust_env=False)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise UserError(
+                "the Prefect server of this run did not start",
+                where=str(self.log),
+                received=lines[-1] if lines else f"{type(error).__name__}: {error}",
+                remedies=[
+                    "see the whole log",
+                    "regrow run --no-prefect runs without a server",
+                    f"or name a server by {API_URL}",
+                ],
+            ) from error
+
+    def end(self) -> None:
+        """Ends it when it has stored what it has received."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def run_server(home: Home) -> Iterator[OwnServer]:
+    """A server that starts now and ends with the block, or with this process."""
+    server = OwnServer(home)
+    try:
+        yield server
+    finally:
+        server.end()
+
+
+def check_prefect_home() -> None:
+    """Makes sure that the folder that the user chose for Prefect can be used.
+
+    Raises:
+        UserError: it cannot.
+    """
+    chosen = find_choice(PREFECT_HOME)
+    if chosen is None:
+        return
+    folder = Path(chosen.value).expanduser()
+    problem = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            problem = "it cannot be written to"
+    except OSError as error:
+        problem = error.strerror or str(error)
+    if problem:
+        raise UserError(
+            "Prefect cannot keep its database where it is told to",
+            where=chosen.where,
+            received=f"{chosen.value}: {problem}",
+            expected="a folder that this account may write to",
+            remedies=["correct or remove the setting: without it, REGROW_HOME is used"],
+        )
+
+
+def check_answers(chosen_url: str, where: str) -> None:
+    """Makes sure that the server that the user has named answers.
+
+    Raises:
+        Unreachable: it does not.
+    """
+    import httpx
+
+    try:
+        httpx.get(f"{chosen_url.rstrip('/')}/health", timeout=10)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Unreachable(
+            "the Prefect server does not answer",
+            where=where,
+            received=f"{chosen_url}: {type(error).__name__}: {error}",
+            remedies=[
+                "start it: make ui starts one here",
+                "or remove the setting: regrow then starts a server for each run",
+                "regrow run --no-prefect runs without a server",
+            ],
+        ) from error

@@ -1,0 +1,236 @@
+"""MLflow: opening its server or database, and what its client alone cannot do.
+
+The only module that imports MLflow, always inside a function: the import takes seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from regrow.base.addresses import database_address, database_path, local_path
+from regrow.base.errors import Unreachable, UserError
+from regrow.base.files import move_into_place, sync_folder
+from regrow.base.home import Home
+from regrow.base.locks import exclusive
+from regrow.base.secrets import hide_secrets
+from regrow.base.system_errors import explain
+from regrow.base.variables import keep_variables
+from regrow.registry.release import Release
+
+MODEL_PATH = "model"
+# MLflow takes at most this many metrics in one request.
+METRICS_PER_REQUEST = 1000
+
+
+def is_absent(tracking_uri: str) -> bool:
+    """Whether the tracking database is a file that does not exist yet: nothing is registered."""
+    path = database_path(tracking_uri)
+    return path is not None and not path.exists()
+
+
+def list_registered_names(tracking_uri: str, home: Home) -> list[str]:
+    """The names of all registered models.
+
+    Raises:
+        ConnectionError: no server answers.
+        UserError: the database cannot be opened.
+    """
+    client = open_client(tracking_uri, home)
+    names: list[str] = []
+    token: str | None = None
+    while True:
+        page = client.search_registered_models(page_token=token)
+        names += [found.name for found in page]
+        token = page.token
+        if not token:
+            return names
+
+
+def open_client(tracking_uri: str, home: Home) -> Any:
+    """An MLflow client of a server or of a database, which is created if it does not exist.
+
+    Raises:
+        ConnectionError: no server answers.
+        UserError: the database cannot be opened.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # With MLflow's default of seven attempts, an absent server is noticed after minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    _silence_logs()
+    import mlflow
+
+    with _environment_kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        mlflow.set_tracking_uri(tracking_uri)
+        mlflow.set_registry_uri(tracking_uri)
+    _silence_logs()  # the import configures the logs again
+    try:
+        path = database_path(tracking_uri)
+        if path is not None and not path.exists():
+            _create_database(path, home)
+        client = mlflow.MlflowClient()
+        client.search_registered_models(max_results=1)
+    except Exception as error:
+        if tracking_uri.startswith("http"):
+            raise ConnectionError(
+                hide_secrets(f"no MLflow server answers at {tracking_uri}: {error}")
+            ) from error
+        raise explain(error) or UserError(
+            "MLflow's database cannot be opened",
+            where=tracking_uri,
+            received=str(error).splitlines()[0],
+            remedies=[
+                "restore it from a backup, or move it away: a new one is created",
+                "name another one by MLFLOW_TRACKING_URI",
+            ],
+        ) from error
+    return client
+
+
+def _silence_logs() -> None:
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextmanager
+def _environment_kept(*names: str, unset: bool = False) -> Iterator[None]:
+    """Undoes what MLflow writes into the environment, from where later runs would read it.
+
+    Args:
+        unset: whether the variables are not to be seen by MLflow either.
+    """
+    with keep_variables(names):
+        if unset:
+            for name in names:
+                os.environ.pop(name, None)
+        yield
+
+
+def _create_database(path: Path, home: Home) -> None:
+    """Creates an SQLite file in a folder beside `path`: MLflow cannot continue a partial one."""
+    import mlflow
+
+    with exclusive(home.lock("mlflow-database")):
+        if path.exists():
+            return
+        # A folder, since SQLite writes a journal beside the file.
+        folder = path.with_name(f".{path.name}.making")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        uri = database_address(folder / path.name)
+        mlflow.MlflowClient(uri, uri).search_registered_models(max_results=1)
+        move_into_place(folder / path.name, path)
+        folder.rmdir()
+
+
+def get_or_none(query: Callable[..., Any], *arguments: str) -> Any | None:
+    """What a query of the client finds, or None."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return query(*arguments)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def fetch_artifacts(address: str, name: str = "") -> Path:
+    """A file or folder below an address of artifacts, on this machine; "" for all of them.
+
+    Artifacts of this machine are not opened through MLflow, which writes into a model's folder.
+
+    Raises:
+        Unreachable: this machine has no such artifacts, or none at the moment.
+    """
+    folder = local_path(address)
+    if folder is not None:
+        if not (folder / name).exists():
+            raise Unreachable(
+                "files of a registered version are not there",
+                where=str(folder / name),
+                expected="the files that were written when it was registered",
+                remedies=[
+                    "check that the disk they are on is mounted",
+                    "restore them from a backup",
+                ],
+            )
+        return folder / name
+    import mlflow
+
+    whole = f"{address.rstrip('/')}/{name}".rstrip("/")
+    return Path(mlflow.artifacts.download_artifacts(whole))
+
+
+def add_artifacts(address: str, files: Sequence[tuple[Path, str]]) -> None:
+    """Copies files below an address of artifacts, each with its folder there ("" for none)."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    # Not by the client, which remembers where a run's artifacts were.
+    place = get_artifact_repository(address)
+    for path, folder in files:
+        place.log_artifact(str(path), folder or None)  # type: ignore[no-untyped-call]
+
+
+def sync_artifacts(uri: str) -> None:
+    """Waits until a folder of artifacts is on disk, if it is a folder of this machine."""
+    folder = local_path(uri)
+    if folder is not None:
+        # MLflow may have made the folders of the experiment, of its models and of this one.
+        sync_folder(folder, parents=4)
+
+
+def delete_artifacts(uri: str) -> None:
+    """Deletes a folder of artifacts."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    get_artifact_repository(uri).delete_artifacts()  # type: ignore[no-untyped-call]
+
+
+def write_run(client: Any, experiment_id: str, release: Release, tags: Mapping[str, str]) -> Any:
+    """Writes a run with a release's figures, files and model; returns MLflow's `ModelInfo`."""
+    import mlflow
+    from mlflow.models import infer_signature
+
+    from regrow.training.inference import load_example, load_model
+
+    model = load_model(release.model)
+    signature = infer_signature(*load_example(release.example))
+    with (
+        _environment_kept("MLFLOW_RUN_ID", unset=True),  # it would continue that run
+        mlflow.start_run(
+            experiment_id=experiment_id, run_name=release.run_name, tags=dict(tags)
+        ) as run,
+    ):
+        mlflow.log_params({name: str(value)[:500] for name, value in release.params.items()})
+        _log_metrics(client, run.info.run_id, release)
+        for path, folder in (*release.files, (release.example, "")):
+            mlflow.log_artifact(str(path), folder or None)
+        return mlflow.keras.log_model(
+            model,
+            name=MODEL_PATH,
+            signature=signature,
+            pip_requirements=list(release.pip_requirements),
+        )
+
+
+def _log_metrics(client: Any, run_id: str, release: Release) -> None:
+    from mlflow.entities import Metric
+
+    curves = {name: [value] for name, value in release.metrics.items()} | dict(release.curves)
+    metrics = [
+        Metric(name, value, 0, step)
+        for name, values in curves.items()
+        for step, value in enumerate(values)
+        if math.isfinite(value)
+    ]
+    for start in range(0, len(metrics), METRICS_PER_REQUEST):
+        client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_REQUEST])

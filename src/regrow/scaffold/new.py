@@ -1,0 +1,249 @@
+"""Writes a new model: its package, a test, and its line in regrow.toml."""
+
+from __future__ import annotations
+
+import json
+import keyword
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from regrow.base.errors import UserError
+from regrow.base.files import atomic_write
+from regrow.base.project_file import FILE, read_project
+from regrow.scaffold.columns import Guess, guess_columns
+from regrow.scaffold.examples import write_customers, write_measurements, write_reviews
+from regrow.tabular.cleaning import read_table
+from regrow.tabular.model import GATES
+
+Template = Literal["table", "text", "stages"]
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+EXAMPLES: Mapping[Template, Callable[[Path], None]] = {
+    "table": write_customers,
+    "text": write_reviews,
+    "stages": write_measurements,
+}
+MODELS = re.compile(r"^models\s*=\s*\[(.*?)\]", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written.
+
+    Attributes:
+        files: relative to the project, in the order in which a person reads them.
+        guess: what each column was taken for; None for custom stages.
+    """
+
+    root: Path
+    name: str
+    files: tuple[str, ...]
+    guess: Guess | None
+
+
+def make_model(
+    root: Path,
+    name: str,
+    *,
+    template: Template = "table",
+    data: str | None = None,
+    target: str | None = None,
+) -> Made:
+    """Writes a model into a project, which is made if there is none.
+
+    Args:
+        root: the project's folder.
+        name: the model's name, such as "churn" or "customer-churn".
+        template: "table" and "text" are subclasses of `regrow.Model`; "stages" has functions.
+        data: a CSV or Parquet file, or the http(s) URL of one; by default a small generated table.
+        target: the column to predict; by default the last one.
+
+    Raises:
+        UserError: the name cannot be used, something is there already, or the file is not a table.
+    """
+    package = name.replace("-", "_")
+    _check_name(root, name, package)
+    files: dict[str, str] = {}
+    guess = None
+    if data is None:
+        address = f"data/{name}.csv"
+        _check_free(root, address)
+        (root / "data").mkdir(parents=True, exist_ok=True)
+        EXAMPLES[template](root / address)
+        source = root / address
+    else:
+        address, source = _find_data(root, data)
+    if template != "stages":
+        guess = guess_columns(read_table(source, data or address), data or address, target)
+    elif data is not None:
+        raise UserError(
+            "stages of your own read the data themselves",
+            where="--from",
+            received=data,
+            remedies=["leave --from out, and change the example's data.py and spec.py"],
+        )
+    values = _values(name, package, address, guess)
+    folder = "stages" if template == "stages" else "table"
+    for path in sorted(f for f in _templates().list_templates() if f.startswith(f"{folder}/")):
+        text = _templates().get_template(path).render(values)
+        files[f"{package}/{Path(path).name.removesuffix('.j2')}"] = text
+    files[f"{package}/__init__.py"] = ""
+    files[f"tests/test_{package}.py"] = _templates().get_template("test.py.j2").render(values)
+    for path in files:
+        _check_free(root, path)
+    project = _declare(root, package)
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(root / path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    with atomic_write(root / FILE) as temporary:  # last, so that a model in it is whole
+        temporary.write_text(project, encoding="utf-8")
+    shown = [path for path, text in files.items() if text]
+    return Made(root, name, (FILE, *shown, *([] if data else [address])), guess)
+
+
+def _check_name(root: Path, name: str, package: str) -> None:
+    problem = ""
+    if not NAME.fullmatch(name):
+        problem = "lower-case letters, digits and hyphens, with a letter first"
+    elif keyword.iskeyword(package) or package in sys.stdlib_module_names:
+        problem = "a name that no module of Python has"
+    elif package in ("regrow", "tests", "data"):
+        problem = "a name other than regrow, tests and data"
+    if problem:
+        raise UserError(
+            "a model cannot have this name",
+            where=str(root),
+            received=name,
+            expected=problem,
+            remedies=["regrow new customer-churn"],
+        )
+
+
+def _check_free(root: Path, path: str) -> None:
+    if (root / path).exists():
+        raise UserError(
+            "there is something already, which is left as it is; nothing was written",
+            where=str(root / path),
+            received="a file",
+            expected="nothing there",
+            remedies=["choose another name, or move it away"],
+        )
+
+
+def _find_data(root: Path, data: str) -> tuple[str, Path]:
+    """The address of the data as the model states it, and a local file to look at."""
+    if urlsplit(data).scheme in ("http", "https"):
+        return data, _download(data)
+    path = Path(data).expanduser().resolve()
+    if not path.is_file():
+        raise UserError(
+            "there is no such file of data",
+            where="--from",
+            received=data,
+            expected="a CSV or Parquet file, or the http(s) URL of one",
+        )
+    inside = path.is_relative_to(root.resolve())
+    return (path.relative_to(root.resolve()).as_posix() if inside else str(path)), path
+
+
+def _download(url: str) -> Path:
+    """A temporary copy of what is at a URL, to look at."""
+    import tempfile
+
+    from regrow.base.progress import report
+    from regrow.sources.download import Expected
+    from regrow.sources.locations import Location
+    from regrow.sources.retries import DEFAULT_RETRIES, LocationError
+    from regrow.sources.upstream import read_upstream
+
+    name = Path(urlsplit(url).path).name or "data.csv"
+    path = Path(tempfile.mkdtemp(prefix="regrow-")) / name
+    try:
+        read_upstream(
+            Location(url, Expected("of a file not seen before")),
+            None,
+            path,
+            lambda done, total: report(f"downloading {name}", done, total),
+            DEFAULT_RETRIES,
+        )
+    except LocationError as error:
+        raise UserError(
+            "the data cannot be downloaded", where="--from", received=f"{url}: {error.reason}"
+        ) from error
+    return path
+
+
+def _values(name: str, package: str, address: str, guess: Guess | None) -> dict[str, Any]:
+    gate = GATES[guess.task] if guess else None
+    return {
+        "name": name,
+        "package": package,
+        "kind": "".join(part.capitalize() for part in name.split("-")),
+        "title": f"predicts {guess.target}" if guess else "custom stages",
+        "address": address,
+        "guess": guess,
+        "metric": gate.metric if gate else "",
+        "direction": gate.direction if gate else "",
+    }
+
+
+def _declare(root: Path, package: str) -> str:
+    """The text of regrow.toml with one more model.
+
+    Raises:
+        UserError: the file cannot be changed by reading it.
+    """
+    path = root / FILE
+    if not path.is_file():
+        return (
+            "# The models of this project: packages beside this file.\n"
+            f'models = ["{package}"]\n\n'
+            "# When `regrow deploy` lets every model run; unchanged data are found in a few "
+            'seconds.\nschedule = "0 4 * * *"\n'
+        )
+    text, known = path.read_text(encoding="utf-8"), read_project(root).models
+    listed = f"models = {json.dumps([*known, package])}"
+    new = MODELS.sub(lambda _found: listed, text, count=1) if MODELS.search(text) else None
+    if new is None and not known:
+        new = f"{listed}\n{text}"
+    if new is None or tomllib.loads(new).get("models") != [*known, package]:
+        raise UserError(
+            "the list of models cannot be changed here",
+            where=str(path),
+            received="models is not a plain list",
+            remedies=[f'add "{package}" to models there'],
+        )
+    return new
+
+
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("regrow.scaffold"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # Python and TOML, not HTML; names become literals by the filters below
+    )
+    environment.filters |= {
+        "string_literal": lambda value: json.dumps(value, ensure_ascii=False),
+        "list_literal": _list_literal,
+    }
+    return environment
+
+
+def _list_literal(values: list[str]) -> str:
+    line = f"[{', '.join(json.dumps(value, ensure_ascii=False) for value in values)}]"
+    if len(line) <= 80:
+        return line
+    items = "".join(f"            {json.dumps(v, ensure_ascii=False)},{os.linesep}" for v in values)
+    return f"[{os.linesep}{items}        ]"

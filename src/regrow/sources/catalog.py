@@ -1,0 +1,316 @@
+"""The declared sources: those of regrow, of the project in use, and of its models."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from regrow.base.addresses import describe_file
+from regrow.base.digests import digest_json
+from regrow.base.errors import UserError
+from regrow.base.project import list_models, load_specs
+from regrow.base.project_file import FILE, read_project, shipped_project
+from regrow.base.settings import Settings
+from regrow.sources.archives import MemberInfo, explain_unsafe
+
+
+def _check_relative(path: str) -> str:
+    if reason := explain_unsafe(path):
+        raise ValueError(f"must stay inside its folder, but is {reason}")
+    return path
+
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+# Of a source whose digest nobody has declared, until it is looked at for the first time.
+UNPINNED = "unpinned"
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/\S*$")]
+Address = Annotated[str, StringConstraints(pattern=r"^(https?|s3|gs|gcs|abfss?)://[^/\s]+/\S*$")]
+SizeBytes = Annotated[int, Field(gt=0)]
+# The version of an optional source that is not there.
+ABSENT = "absent"
+RelativePath = Annotated[str, AfterValidator(_check_relative)]
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Member(_Declared):
+    """A file inside an archive."""
+
+    path: RelativePath
+    sha256: Sha256
+    bytes: SizeBytes | None = None
+
+
+class MirrorCopy(_Declared):
+    """A mirror's archive of the same members that is not the same bytes as upstream's."""
+
+    path: RelativePath
+    sha256: Sha256
+    bytes: SizeBytes | None = None
+
+
+class Plain(_Declared):
+    """One file that is fetched whole.
+
+    Attributes:
+        name: what it is called upstream.
+        bundled: its path in an installed package, such as "sklearn/datasets/data/digits.csv.gz".
+        mirror: its path below a mirror.
+        urls: where it is upstream, asked in this order.
+        path: a local file, relative to the folder of the project; each run reads it as it is.
+        sha256: None where nobody has published it: then the first look pins it, or, without
+            `refresh`, only a file of the user's own is taken.
+    """
+
+    name: str
+    bundled: RelativePath | None = None
+    mirror: RelativePath | MirrorCopy | None = None
+    urls: tuple[Address, ...] = ()
+    path: str | None = None
+    sha256: Sha256 | None = None
+    bytes: SizeBytes | None = None
+
+    @property
+    def has_places(self) -> bool:
+        """Whether it says where it is."""
+        return bool(self.urls or self.path or self.mirror or self.bundled)
+
+    @property
+    def digest(self) -> str:
+        """Its SHA-256; empty where none is declared."""
+        return self.sha256 or ""
+
+    @model_validator(mode="after")
+    def _check_places(self) -> Self:
+        if self.sha256 and not self.has_places:
+            raise ValueError("needs urls, a path, a mirror or a package that it comes with")
+        return self
+
+
+class Archive(Plain):
+    """A zip or tar(.gz) and the members that are taken out of it."""
+
+    members: Annotated[tuple[Member, ...], Field(min_length=1)]
+
+
+class Source(_Declared):
+    """One source, as data/sources.toml declares it; that file explains the fields.
+
+    Attributes:
+        folder: what its sample and its path are relative to.
+        left_out: whether a run does without it on request; it must be optional.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    title: str
+    folder: Path = Path()
+    homepage: Url | None = None
+    doi: str | None = None
+    licence: str = "not stated"
+    citation: str = ""
+    sample: RelativePath | None = None
+    optional: str | None = None
+    remedy: str | None = None
+    refresh: bool = False
+    left_out: bool = False
+    file: RelativePath
+    archive: Archive | None = None
+    plain: Plain | None = None
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> Self:
+        if (self.archive is None) == (self.plain is None):
+            raise ValueError("needs either an archive or a plain file")
+        if self.remote.sha256 is None and self.remote.has_places and not self.refresh:
+            raise ValueError(
+                "what has no sha256 cannot be checked, so it must name no place; or "
+                "refresh = true pins what is found there first"
+            )
+        paths = [member.path for member in self.archive.members] if self.archive else [self.file]
+        folder = "" if self.file == "." else self.file.rstrip("/") + "/"
+        if len(set(paths)) < len(paths):
+            raise ValueError("a member is declared twice")
+        if self.file not in paths and not all(path.startswith(folder) for path in paths):
+            raise ValueError(
+                f"file {self.file!r} is neither a member nor the folder of all of them"
+            )
+        return self
+
+    @property
+    def remote(self) -> Plain:
+        """What is fetched: the archive or the plain file."""
+        return self.archive or self.plain  # type: ignore[return-value]
+
+    @property
+    def mirror_path(self) -> str:
+        """Its path below a mirror; empty if no mirror is meant to have it."""
+        copy = self.remote.mirror
+        return copy.path if isinstance(copy, MirrorCopy) else copy or ""
+
+    @property
+    def pinned(self) -> dict[str, MemberInfo]:
+        """The files that the pipeline gets, by path, with their declared digests and sizes."""
+        if self.archive is None:
+            return {self.file: MemberInfo(self.remote.sha256, self.remote.bytes)}
+        return {item.path: MemberInfo(item.sha256, item.bytes) for item in self.archive.members}
+
+    @property
+    def version(self) -> str:
+        """The version that the declared digests stand for."""
+        if self.left_out:
+            return ABSENT
+        if self.archive is None and self.remote.sha256 is None:
+            return UNPINNED
+        return digest_files({path: info.sha256 for path, info in self.pinned.items()})
+
+
+def digest_files(digests: Mapping[str, Any]) -> str:
+    """The version of a source: the digest of its one file, or of all files' digests by path."""
+    if len(digests) == 1:
+        return str(next(iter(digests.values())))
+    return digest_json(dict(digests))
+
+
+class Catalog(Mapping[str, Source]):
+    """The declared sources by name. A wrong table stops only those that look its source up.
+
+    Attributes:
+        errors: what is wrong with the tables that cannot be used, by name.
+    """
+
+    def __init__(self, path: Path, tables: Mapping[str, Any]) -> None:
+        self._path = path
+        self._sources: dict[str, Source] = {}
+        self.errors: dict[str, UserError] = {}
+        self.add(path, tables)
+
+    def add(self, path: Path, tables: Mapping[str, Any]) -> None:
+        """Adds the tables of another file; one with a name that is there replaces it."""
+        for name, table in tables.items():
+            self._sources.pop(name, None)
+            self.errors.pop(name, None)
+            try:
+                self._sources[name] = _parse_source(path, name, table)
+            except UserError as error:
+                self.errors[name] = error
+
+    def __getitem__(self, name: str) -> Source:
+        """The source of this name.
+
+        Raises:
+            UserError: its table is wrong, or there is none.
+        """
+        if name in self.errors:
+            raise self.errors[name]
+        if name not in self._sources:
+            raise UserError(
+                f"there is no source {name!r}",
+                where=str(self._path),
+                received=name,
+                expected=", ".join(self._sources),
+                remedies=[f"declare it there in a table [{name}]"],
+            )
+        return self._sources[name]
+
+    @property
+    def refreshed(self) -> list[str]:
+        """The sources that may change upstream; one whose table is wrong is none of them."""
+        return [name for name, source in self._sources.items() if source.refresh]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._sources or name in self.errors
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._sources, *self.errors])
+
+    def __len__(self) -> int:
+        return len(self._sources) + len(self.errors)
+
+
+def load_sources(path: Path) -> Catalog:
+    """Reads a file of sources, such as sources.toml.
+
+    Raises:
+        UserError: it is missing or not TOML.
+    """
+    return Catalog(path, _read_tables(path))
+
+
+def _read_tables(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            "the list of sources cannot be read", where=str(path), received=error.strerror
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(
+            "the list of sources is not valid TOML", where=str(path), received=str(error)
+        ) from error
+
+
+def declared_sources(settings: Settings) -> Catalog:
+    """All sources that models here can read: regrow's own, the project's, and those of its models.
+
+    Raises:
+        UserError: a file of sources is missing or not TOML.
+    """
+    root, own = settings.project, shipped_project() / "data" / "sources.toml"
+    if root == shipped_project():
+        return load_sources(own)
+    # In another project regrow's own sources are read as they are declared, and not looked at.
+    catalog = Catalog(own, {n: {**t, "refresh": False} for n, t in _read_tables(own).items()})
+    declared = read_project(root).sources
+    if isinstance(declared, str):
+        catalog.add(root / declared, _read_tables(root / declared))
+    else:
+        catalog.add(root / FILE, declared)
+    for spec in load_specs(list_models())[0]:
+        catalog.add(root / spec.name, spec.declares)
+    return catalog
+
+
+def _complete(table: Any) -> Any:
+    """A table that gives only a url or a path as one with the plain file behind it."""
+    short = [key for key in ("url", "path") if isinstance(table, dict) and key in table]
+    if len(short) != 1 or {"plain", "archive"} & table.keys():
+        return table
+    plain = describe_file([str(table[short[0]])], is_url=short == ["url"])
+    plain |= {"sha256": table.get("sha256"), "bytes": table.get("bytes")}
+    rest = {key: value for key, value in table.items() if key not in (*short, "sha256", "bytes")}
+    return {"file": plain["name"], "plain": plain, "refresh": short == ["path"], **rest}
+
+
+def _parse_source(path: Path, name: str, table: Any) -> Source:
+    try:
+        if not isinstance(table, dict):
+            raise TypeError(f"expected a table [{name}]")
+        return Source.model_validate(
+            {"title": name, **_complete(table), "name": name, "folder": path.parent}
+        )
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, item['loc'])) or name}: {item['msg']}" for item in error.errors()
+        ]
+    except TypeError as error:
+        problems = [str(error)]
+    raise UserError(
+        f"the source {name} is not declared as it should be; models that read it cannot run",
+        where=f"{path}, table [{name}]",
+        received="\n".join(problems),
+        remedies=["the comment at the top of data/sources.toml lists the fields"],
+    )

@@ -1,0 +1,223 @@
+"""From files to a cleaned table: its columns are there, and each has the type that is stated."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regrow.base.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from regrow.store.context import StageContext
+    from regrow.tabular.model import Columns
+
+SNIFFED_BYTES = 65_536
+DELIMITERS = ",;\t|"
+EXAMPLES = 5
+PARQUET = b"PAR1"
+# A column of numbers may hold some other texts, which count as missing; not more than this share.
+MAX_UNREADABLE = 0.05
+
+
+def clean(model: Any, ctx: StageContext) -> dict[str, Any]:
+    """Writes `table.parquet`: the rows that have a target, those with a time in its order.
+
+    Raises:
+        DataError: the file is not a table, lacks columns, or has values of another kind.
+    """
+    columns: Columns = model.table
+    source = ctx.inputs["download"]
+    name = source.facts["sources"][0]["file"]
+    path = source.file(name)
+    frame = model.clean(read_table(path, name))
+    frame = convert(frame, columns, name)
+    rows = len(frame)
+    known = frame[columns.target].notna()
+    frame = frame[known].reset_index(drop=True)
+    for key in (columns.time, columns.group):
+        if key:
+            frame = frame[frame[key].notna()].reset_index(drop=True)
+    if columns.time:
+        frame = frame.sort_values(columns.time, kind="stable").reset_index(drop=True)
+    if frame.empty:
+        raise DataError(
+            "no row can be learned from",
+            where=f"{name}, column {columns.target}",
+            received=f"{rows:,} rows, none with a target",
+            expected="rows with a value in that column",
+        )
+    frame.to_parquet(ctx.out / "table.parquet", index=False)
+    return {"rows": len(frame), "rows_without_target": rows - int(known.sum())}
+
+
+def read_inputs(model: Any, paths: Sequence[Path]) -> pd.DataFrame:
+    """The rows of files to predict from; the target's column may be missing there.
+
+    Raises:
+        DataError: as `clean`.
+    """
+    import pandas as pd
+
+    columns: Columns = model.table
+    frames = []
+    for path in paths:
+        frame = model.clean(read_table(path, path.name))
+        frames.append(convert(frame, columns, path.name, needs_target=False))
+    return pd.concat(frames, ignore_index=True)
+
+
+def read_table(path: Path, name: str) -> pd.DataFrame:
+    """A CSV or Parquet file. Of a CSV the delimiter is found by looking at the first lines.
+
+    Raises:
+        DataError: it is neither, or has no header.
+    """
+    import pandas as pd
+
+    with path.open("rb") as stream:
+        start = stream.read(SNIFFED_BYTES)
+    try:
+        if start.startswith(PARQUET):
+            return pd.read_parquet(path)
+        frame = pd.read_csv(
+            path, sep=_find_delimiter(start), compression="infer", encoding="utf-8-sig"
+        )
+    except Exception as error:  # pandas and pyarrow raise whatever they meet
+        raise DataError(
+            "the file is not a table",
+            where=name,
+            received=f"{type(error).__name__}: {error}".splitlines()[0],
+            expected="a CSV file in UTF-8 with a header, or a Parquet file",
+        ) from error
+    frame.columns = [str(column).strip() for column in frame.columns]
+    return frame
+
+
+def _find_delimiter(start: bytes) -> str:
+    text = start.decode("utf-8", errors="replace")
+    header = text.partition("\n")[0]
+    try:
+        return csv.Sniffer().sniff(header, DELIMITERS).delimiter
+    except csv.Error:
+        return ","
+
+
+def convert(
+    frame: pd.DataFrame, columns: Columns, name: str, *, needs_target: bool = True
+) -> pd.DataFrame:
+    """The stated columns of a table, each with its type.
+
+    Raises:
+        DataError: a column is missing or given twice, or its values are of another kind.
+    """
+    import pandas as pd
+
+    wanted = list(columns.names)
+    if not needs_target and columns.target not in frame.columns:
+        wanted.remove(columns.target)
+    _check_names(frame, wanted, name)
+    made: dict[str, Any] = {}
+    for column in wanted:
+        values = frame[column]
+        if column == columns.time:
+            made[column] = _to_times(values, name)
+        elif column in columns.numbers or (
+            column == columns.target and columns.task == "regression"
+        ):
+            made[column] = _to_numbers(values, name)
+        elif column in columns.categories or column in columns.texts or column == columns.target:
+            made[column] = _to_texts(values)
+        else:
+            made[column] = values
+    return pd.DataFrame(made)
+
+
+def _check_names(frame: pd.DataFrame, wanted: Sequence[str], name: str) -> None:
+    found = [str(column) for column in frame.columns]
+    missing = [column for column in wanted if column not in found]
+    twice = sorted({column for column in wanted if found.count(column) > 1})
+    if not missing and not twice:
+        return
+    shown = ", ".join(found[:30]) + (f", ... ({len(found)} in all)" if len(found) > 30 else "")
+    raise DataError(
+        "the table lacks columns" if missing else "columns are there twice",
+        where=f"{name}, the header",
+        received=shown,
+        expected=", ".join(missing or twice),
+        remedies=[
+            "correct the names in regrow.columns(...), or rename columns in the model's clean",
+            *(["give the file a header"] if all(map(_is_number, found)) else []),
+        ],
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _to_numbers(values: pd.Series, name: str) -> pd.Series:
+    import pandas as pd
+
+    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values):
+        return values.astype("float64")
+    texts = values.astype("string").str.strip()
+    numbers = pd.to_numeric(texts, errors="coerce")
+    if numbers.isna().sum() > texts.isna().sum():  # perhaps with a decimal comma
+        commas = pd.to_numeric(texts.str.replace(",", "."), errors="coerce")
+        numbers = commas if commas.notna().sum() > numbers.notna().sum() else numbers
+    bad = numbers.isna() & texts.notna() & (texts != "")
+    if bad.sum() > MAX_UNREADABLE * max(len(values), 1):
+        raise _wrong_values(values, bad, name, "numbers")
+    return numbers.astype("float64")
+
+
+def _to_times(values: pd.Series, name: str) -> pd.Series:
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(values):
+        times = values
+    elif pd.api.types.is_numeric_dtype(values):  # such as a year or a step
+        return values.astype("float64")
+    else:
+        times = pd.to_datetime(values, errors="coerce", format="ISO8601", utc=True)
+        if times.isna().sum() > values.isna().sum():
+            times = pd.to_datetime(values, errors="coerce", utc=True)
+    bad = times.isna() & values.notna()
+    if bad.any():
+        raise _wrong_values(values, bad, name, "dates, such as 2024-03-31 or 2024-03-31T08:00:00")
+    return times
+
+
+def _to_texts(values: pd.Series) -> pd.Series:
+    """Text; whole numbers without a decimal point, also beside missing values."""
+    import pandas as pd
+
+    if pd.api.types.is_float_dtype(values):
+        whole = values.dropna()
+        if (whole == whole.round()).all():
+            values = values.astype("Int64")
+    texts = values.astype("string").str.strip()
+    return texts.mask(texts == "")
+
+
+def _wrong_values(values: pd.Series, bad: pd.Series, name: str, expected: str) -> DataError:
+    rows = bad.to_numpy().nonzero()[0]
+    examples = [f"{str(values.iloc[row])[:80]!r} in row {row}" for row in rows[:EXAMPLES]]
+    return DataError(
+        f"the column {values.name!r} has values of another kind",
+        where=f"{name}, column {values.name}, rows counted from 0",
+        received=f"{len(rows):,} of {len(values):,} values: {', '.join(examples)}",
+        expected=expected,
+        remedies=[
+            "name it as another kind of column in regrow.columns(...)",
+            "convert it in the model's clean",
+        ],
+    )

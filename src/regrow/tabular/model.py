@@ -1,0 +1,432 @@
+"""A custom model as a class: the columns of a table, a network, and defaults for the rest.
+
+    class Churn(regrow.Model):
+        data = regrow.csv("https://example.com/churn.csv", refresh=True)
+        table = regrow.columns(id="customer", target="churned", numbers=["age"], task="binary")
+
+        def network(self, inputs, config):
+            ...
+
+Its `ModelSpec` is made from it. Stages run in `regrow.tabular` and call the methods of the class; a
+stage can only use the members that `STAGES` lists for it, because only those, and the names that
+they use, are in its fingerprint.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from regrow.base.addresses import describe_file
+from regrow.base.errors import UserError
+from regrow.base.spec import Card, Gate, ModelConfig, ModelSpec, StageSpec
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    import pandas as pd
+
+    from regrow.checks.expectations import Expectation
+    from regrow.store.context import StageContext
+    from regrow.tabular.inputs import TableInputs
+
+Task = Literal["regression", "binary", "classes"]
+PRESETS = "settings.toml"
+
+# How a task is judged unless the model says otherwise: the metric, which way is better, the margin.
+GATES: Mapping[Task, Gate] = {
+    "regression": Gate(metric="rmse", direction="minimize", margin=0.001),
+    "binary": Gate(metric="auc", direction="maximize", margin=0.001),
+    "classes": Gate(metric="accuracy", direction="maximize", margin=0.001),
+}
+
+
+class TrainingConfig(ModelConfig):
+    """The settings that every `Model` has; add those of your network in a subclass."""
+
+    seeds: int = Field(3, ge=1, le=100, description="trainings with different seeds")
+    epochs: int = Field(60, ge=1, le=10_000, description="maximum number of epochs")
+    patience: int = Field(8, ge=1, description="epochs without a better validation loss, to stop")
+    batch_size: int = Field(64, ge=1, le=1_048_576, description="rows per step")
+    learning_rate: float = Field(0.002, gt=0, le=1, description="at the start; falls as a cosine")
+    deterministic: bool = Field(True, description="the same bits on every run")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table, by what they are for.
+
+    Attributes:
+        target: what is predicted.
+        task: "regression" for a number, "binary" for two values, "classes" for more.
+        numbers: numeric inputs; missing values are allowed.
+        categories: inputs with few values, as text or whole numbers.
+        texts: inputs of free text; their words count.
+        id: identifies a row; predictions repeat it.
+        time: when a row was recorded; the newest rows are the test rows.
+        group: rows with one value of it are all in one part, such as those of one patient.
+    """
+
+    target: str
+    task: Task = "regression"
+    numbers: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    id: str | None = None
+    time: str | None = None
+    group: str | None = None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that the network sees, in the order of its input."""
+        return (*self.numbers, *self.categories, *self.texts)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns of the cleaned table."""
+        others = [name for name in (self.id, self.time, self.group) if name]
+        return tuple(dict.fromkeys([*others, *self.inputs, self.target]))
+
+
+def columns(
+    *,
+    target: str,
+    task: Task = "regression",
+    numbers: Sequence[str] = (),
+    categories: Sequence[str] = (),
+    texts: Sequence[str] = (),
+    id: str | None = None,
+    time: str | None = None,
+    group: str | None = None,
+) -> Columns:
+    """States what the columns of a table are for: see `Columns`.
+
+    Raises:
+        UserError: there is no input, or a column is given twice.
+    """
+    made = Columns(target, task, tuple(numbers), tuple(categories), tuple(texts), id, time, group)
+    twice = sorted({n for n in made.inputs if made.inputs.count(n) > 1 or n == target})
+    if twice or not made.inputs or task not in GATES:
+        raise UserError(
+            "the columns of a table are not stated as they must be",
+            where=f"regrow.columns(target={target!r}, ...)",
+            received=f"task {task!r}"
+            if task not in GATES
+            else f"{', '.join(twice)} more than once"
+            if twice
+            else "no input column",
+            expected="one of numbers, categories and texts for each input, and a target that is "
+            f"none of them; a task of {', '.join(GATES)}",
+        )
+    return made
+
+
+def csv(
+    address: str | Sequence[str], *, refresh: bool = True, name: str | None = None, **about: Any
+) -> dict[str, Any]:
+    """Declares a file of data: a table as in sources.toml.
+
+    Args:
+        address: an http(s) URL or an object of storage (s3://, gs://, abfs://), several of the same
+            file in the order in which they are asked, or a path relative to the project. A file at
+            a path is read anew by each run; any other is pinned by its digest when it is read
+            first.
+        refresh: whether `regrow refresh` looks for new versions at a URL.
+        name: what the source is called; by default as the model.
+        about: "title", "homepage", "licence", "citation" for reports and cards; "sha256" and
+            "bytes" to pin the file by hand; "sample" for a small file in its place.
+    """
+    addresses = [address] if isinstance(address, str) else list(address)
+    is_url = "://" in addresses[0]
+    plain = describe_file(addresses, is_url=is_url)
+    plain |= {key: about.pop(key) for key in ("sha256", "bytes") if key in about}
+    table = {"file": plain["name"], "plain": plain, "refresh": refresh or not is_url, **about}
+    return table | ({"name": name} if name else {})
+
+
+@dataclass(frozen=True)
+class Split:
+    """How rows are divided into training, validation and test rows.
+
+    Attributes:
+        by: "time" tests on the newest rows, "group" and "id" choose by a hash, so that a row stays
+            where it is when the table grows. None: by time, else group, else id, as columns say.
+        test: the share of test rows.
+        validation: the share of the other rows that choose the epoch and the seed.
+    """
+
+    by: Literal["time", "group", "id"] | None = None
+    test: float = 0.2
+    validation: float = 0.15
+
+
+class Stage(NamedTuple):
+    """What a stage of a `Model` runs: the modules of regrow, and members of the class."""
+
+    modules: tuple[str, ...]
+    members: tuple[str, ...]
+    reads_settings: bool = False
+
+
+TABULAR = "regrow.tabular"
+STAGES: Mapping[str, Stage] = {
+    "clean": Stage((f"{TABULAR}.cleaning",), ("table", "clean")),
+    "validate": Stage((), ("table", "expectations")),
+    "train": Stage(
+        (f"{TABULAR}.training",), ("table", "split", "network", "optimizer", "loss"), True
+    ),
+    "evaluate": Stage(
+        (f"{TABULAR}.evaluation",),
+        ("table", "split", "gate", "scores", "baselines", "name"),
+        True,
+    ),
+}
+
+
+class Model:
+    """Base class of a model of a table. `data` and `table` must be given; all else has a default.
+
+    Attributes:
+        data: where the data come from: see `csv`. Or the name of a source in regrow.toml.
+        table: what the columns are for: see `columns`.
+        split: how rows are divided.
+        gate: when a new version replaces the champion; by default by the task's usual metric.
+        expectations: what must hold of the cleaned table, beside what follows from `table`.
+        Config: the settings; a subclass of `TrainingConfig`.
+        title: one line for people.
+        description: a few sentences.
+        card: what the model card says.
+        name: the model's name; set when it is loaded.
+    """
+
+    data: ClassVar[Mapping[str, Any] | str]
+    table: ClassVar[Columns]
+    split: ClassVar[Split] = Split()
+    gate: ClassVar[Gate | None] = None
+    expectations: ClassVar[Sequence[Expectation]] = ()
+    Config: ClassVar[type[TrainingConfig]] = TrainingConfig
+    title: ClassVar[str] = ""
+    description: ClassVar[str] = ""
+    card: ClassVar[Card | None] = None
+    name: ClassVar[str] = ""
+
+    def clean(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Changes the table after it was read and before its columns are converted."""
+        return frame
+
+    def network(self, inputs: TableInputs, config: Any) -> keras.Model:
+        """The network, from `inputs.features` (batch, width) to the answer of `inputs.head`."""
+        from regrow.tabular.inputs import default_network
+
+        return default_network(inputs)
+
+    def optimizer(self, config: Any, steps: int) -> keras.optimizers.Optimizer:
+        """The optimizer of a training of at most `steps` steps."""
+        from regrow.tabular.training import usual_optimizer
+
+        return usual_optimizer(config, steps)
+
+    def loss(self) -> Any:
+        """What training minimises: the usual loss of the task. Targets are standardised."""
+        from regrow.tabular.training import LOSSES
+
+        return LOSSES[self.table.task]
+
+    def scores(self, actual: np.ndarray, answers: np.ndarray) -> dict[str, float]:
+        """The figures of answers (rows, outputs) beside the actual values (rows,).
+
+        Of a regression the values are numbers; otherwise they are the numbers of the labels.
+        """
+        from regrow.tabular.measures import measure
+
+        return measure(self.table.task, actual, answers)
+
+    def baselines(self) -> dict[str, Any]:
+        """Estimators of scikit-learn that the network is compared with, by name."""
+        from regrow.tabular.baselines import usual_baselines
+
+        return usual_baselines(self.table.task)
+
+    @classmethod
+    def make_spec(cls) -> ModelSpec:
+        """The specification of this model.
+
+        Raises:
+            UserError: the class lacks something, or has it of another kind.
+        """
+        return _make_spec(cls)
+
+    @classmethod
+    def run_clean(cls, ctx: StageContext) -> dict[str, Any]:
+        """The stage clean."""
+        from regrow.tabular.cleaning import clean
+
+        return clean(Members(cls(), "clean"), ctx)
+
+    @classmethod
+    def run_train(cls, ctx: StageContext) -> dict[str, Any]:
+        """The stage train."""
+        from regrow.tabular.training import train
+
+        return train(Members(cls(), "train"), ctx)
+
+    @classmethod
+    def run_evaluate(cls, ctx: StageContext) -> dict[str, Any]:
+        """The stage evaluate."""
+        from regrow.tabular.evaluation import evaluate
+
+        return evaluate(Members(cls(), "evaluate"), ctx)
+
+    @classmethod
+    def list_expectations(cls) -> list[Expectation]:
+        """What the stage validate checks."""
+        from regrow.tabular.validation import usual_expectations
+
+        members = Members(cls(), "validate")
+        return [*usual_expectations(members.table), *members.expectations]
+
+    @classmethod
+    def run_score(cls, model: Any, table: Path, config: Any) -> dict[str, float]:
+        """The figures of a model on the test rows of a cleaned table, as the gate compares them."""
+        from regrow.tabular.evaluation import score
+
+        return score(cls(), model, table)
+
+    @classmethod
+    def run_predict(cls, model: Any, paths: Sequence[Path]) -> pd.DataFrame:
+        """Predictions for files with the columns of the table."""
+        from regrow.tabular.prediction import predict
+
+        return predict(cls(), model, paths)
+
+    @classmethod
+    def run_predict_frame(cls, model: Any, frame: pd.DataFrame) -> pd.DataFrame:
+        """Predictions for the rows of a frame with the columns of the table."""
+        from regrow.tabular.prediction import predict_frame
+
+        return predict_frame(cls(), model, frame)
+
+    @classmethod
+    def run_read(cls, path: Path) -> pd.DataFrame:
+        """The inputs in a file to predict from."""
+        from regrow.tabular.cleaning import read_inputs
+
+        return read_inputs(cls(), [path])
+
+
+class Members:
+    """A model as a stage sees it: only with the members that are in the stage's fingerprint."""
+
+    def __init__(self, model: Model, stage: str) -> None:
+        self._model = model
+        self._stage = stage
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in STAGES[self._stage].members:
+            raise AttributeError(f"stage {self._stage} does not declare the member {name!r}")
+        return getattr(self._model, name)
+
+
+def _make_spec(kind: type[Model]) -> ModelSpec:
+    package = kind.__module__.rpartition(".")[0] or kind.__module__
+    kind.name = package.rpartition(".")[2].replace("_", "-")
+    _check(kind)
+    gate = kind.gate or GATES[kind.table.task]
+    kind.gate = gate
+    path = f"{kind.__module__}:{kind.__qualname__}"
+    source = kind.data if isinstance(kind.data, str) else str(kind.data.get("name", kind.name))
+    table = {} if isinstance(kind.data, str) else dict(kind.data)
+    table.pop("name", None)
+    settings = tuple(kind.Config.model_fields)
+    runs = {"validate": "list_expectations"}
+    return ModelSpec(
+        name=kind.name,
+        title=kind.title or f"{kind.table.target} of {kind.name}",
+        description=kind.description or (kind.__doc__ or "").strip(),
+        config=kind.Config,
+        presets={"default": {}, **_read_presets(kind)},
+        sources=(source,),
+        declares={source: table} if table else {},
+        stages={
+            name: StageSpec(
+                f"{path}.{runs.get(name, f'run_{name}')}",
+                settings if stage.reads_settings else (),
+                modules=stage.modules,
+                members=stage.members,
+            )
+            for name, stage in STAGES.items()
+        },
+        gate=replace(gate, score=f"{path}.run_score"),
+        predict=f"{path}.run_predict",
+        predict_frame=f"{path}.run_predict_frame",
+        read_inputs=f"{path}.run_read",
+        card=kind.card,
+        id_column=kind.table.id or kind.table.time,
+    )
+
+
+def _check(kind: type[Model]) -> None:
+    wanted: dict[str, tuple[Any, str]] = {
+        "data": ((Mapping, str), 'regrow.csv("...") or the name of a source'),
+        "table": (Columns, "regrow.columns(...)"),
+        "split": (Split, "regrow.Split(...)"),
+    }
+    for name, (types, expected) in wanted.items():
+        value = getattr(kind, name, None)
+        if not isinstance(value, types):
+            raise _wrong(kind, name, "nothing" if value is None else repr(value), expected)
+    if not (isinstance(kind.Config, type) and issubclass(kind.Config, TrainingConfig)):
+        raise _wrong(kind, "Config", repr(kind.Config), "a subclass of regrow.TrainingConfig")
+    if kind.gate is not None and not isinstance(kind.gate, Gate):
+        raise _wrong(kind, "gate", repr(kind.gate), "regrow.Gate(...)")
+    shares = (kind.split.test, kind.split.validation)
+    if not all(0 < share < 1 for share in shares):
+        raise _wrong(kind, "split", str(shares), "shares between 0 and 1")
+    by = kind.split.by
+    if by in ("time", "group") and getattr(kind.table, by) is None:
+        raise _wrong(kind, "split", f"by {by!r}", f"a column for {by} in regrow.columns(...)")
+
+
+def _wrong(kind: type[Model], name: str, received: str, expected: str) -> UserError:
+    return UserError(
+        f"the model {kind.name!r} is not defined as it must be",
+        where=f"{kind.__module__}.{kind.__qualname__}.{name}",
+        received=received,
+        expected=expected,
+        remedies=[f"regrow check {kind.name} checks the rest"],
+    )
+
+
+def _read_presets(kind: type[Model]) -> dict[str, dict[str, Any]]:
+    """The presets in settings.toml beside the model's module."""
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    path = Path(file).with_name(PRESETS) if file else None
+    if path is None or not path.is_file():
+        return {}
+    received = ""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        received = str(error)
+    else:
+        wrong = [
+            f"{preset}.{name}"
+            for preset, values in tables.items()
+            for name in (values if isinstance(values, dict) else {"": None})
+            if name not in kind.Config.model_fields
+        ]
+        if not wrong:
+            return tables
+        received = ", ".join(wrong)
+    raise UserError(
+        f"the presets of {kind.name} cannot be used",
+        where=str(path),
+        received=received,
+        expected=f"a table for each preset, of the settings {', '.join(kind.Config.model_fields)}",
+    )

@@ -1,0 +1,35 @@
+"""Paths as people give them, also as file:// URLs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from regrow.base.addresses import read_path
+from regrow.base.errors import UserError
+from regrow.base.settings import read_environment
+from regrow.cli.options import parse_source_list
+
+
+@pytest.mark.parametrize("form", ["{path}", "file://{path}", "file://localhost{path}"])
+def test_a_path_and_a_file_url_are_the_same(tmp_path: Path, form: str) -> None:
+    text = form.format(path=tmp_path)
+    assert read_path(text, "here") == tmp_path.resolve()
+    home = {"REGROW_HOME": str(tmp_path / "home"), "REGROW_MIRROR": text}
+    assert read_environment(home).mirror == str(tmp_path.resolve())
+    assert parse_source_list([f"photo={text}"]) == [("photo", tmp_path.resolve())]
+
+
+def test_signs_in_a_file_url_are_unquoted() -> None:
+    assert read_path("file:///data/my%20mirror", "here") == Path("/data/my mirror")
+
+
+@pytest.mark.parametrize("text", ["file://server/share", "s3://bucket/data", "ftp://host/data"])
+def test_other_addresses_are_refused_for_what_they_are(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError, match="no file or folder of this machine") as raised:
+        read_environment({"REGROW_HOME": str(tmp_path / "home"), "REGROW_MIRROR": text})
+    assert text in str(raised.value)
+    assert "REGROW_MIRROR" in str(raised.value)
+    with pytest.raises(UserError, match="no file or folder"):
+        parse_source_list([f"photo={text}"])

@@ -1,0 +1,154 @@
+"""The commands that --help, README and docs show: all are understood, and many are run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from regrow.cli.app import app
+from tests.cli.test_cli import environment
+from tests.conftest import REPOSITORY, SAMPLE, Regrow
+from tests.support.commands import REGROW
+
+EXAMPLE = re.compile(r"\[bold\](.*?)\[/\]")
+BLOCK = re.compile(r"^```(?:shell|bash|sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+# What is run, on a home with a run on the sample: nothing that trains, downloads or serves.
+RUN = """
+run air-quality
+run air-quality --sample
+list
+list air-quality --json
+status
+status air-quality --json
+why air-quality
+why air-quality --sample
+log air-quality
+doctor
+doctor --json
+predict air-quality readings.csv -o benzene.parquet
+predict air-quality incoming/ -o predictions/
+drift air-quality june.csv
+drift air-quality june.csv july.csv --json
+freeze air-quality --why "audit until Friday"
+unfreeze air-quality --why "the audit is over"
+backup monday.zip --json
+bundle export air.zip --model air-quality --json
+gc --dry-run
+gc
+gc --keep 1 --json
+dream --layers
+"""
+
+
+def list_commands(command: Any) -> Iterator[Any]:
+    yield command
+    for below in getattr(command, "commands", {}).values():
+        yield from list_commands(below)
+
+
+def list_examples() -> list[str]:
+    """The examples of every --help."""
+    found = [
+        text
+        for command in list_commands(get_command(app))
+        for text in EXAMPLE.findall(command.epilog or "")
+    ]
+    return [text for text in dict.fromkeys(found) if text.startswith(("regrow ", "REGROW_"))]
+
+
+def list_documented() -> list[tuple[str, str]]:
+    """The commands of regrow in the pages' blocks, each with its page."""
+    found = []
+    for page in PAGES:
+        for block in BLOCK.findall(page.read_text(encoding="utf-8")):
+            for line in block.replace("\\\n", " ").splitlines():
+                text = line.strip().removeprefix("$ ").partition("  #")[0].strip()
+                if text.startswith("regrow "):
+                    found.append((page.name, re.split(r" (?:&&|\||>) ", text)[0]))
+    return found
+
+
+def split(text: str) -> list[str]:
+    """The arguments of a command, without variables before it."""
+    words = shlex.split(re.sub(r"\$\(.*?\)", "VALUE", text), comments=True)
+    return words[words.index("regrow") + 1 :]
+
+
+def parse(arguments: list[str]) -> tuple[Any, list[str]]:
+    """The command that is meant, and its arguments, which it has understood."""
+    command: Any = get_command(app)
+    context = command.make_context("regrow", list(arguments))
+    rest = [*context._protected_args, *context.args]
+    while hasattr(command, "commands"):
+        name, below, rest = command.resolve_command(context, rest)
+        if hasattr(below, "commands"):
+            context = below.make_context(name, rest, parent=context)
+            rest = [*context._protected_args, *context.args]
+        command = below
+    command.make_context(command.name, list(rest), parent=context)
+    return command, rest
+
+
+@pytest.mark.parametrize("example", list_examples())
+def test_an_example_of_help_is_understood(example: str) -> None:
+    parse(split(example))
+
+
+def test_every_command_has_an_example() -> None:
+    named = {parse(split(example))[0].name for example in list_examples()}
+    commands = {c.name for c in list_commands(get_command(app)) if not hasattr(c, "commands")}
+    assert commands <= named
+
+
+@pytest.mark.parametrize(("page", "command"), list_documented())
+def test_a_command_of_the_docs_is_understood(page: str, command: str) -> None:
+    parse(split(command))
+
+
+@pytest.mark.e2e
+def test_the_examples_that_need_no_training_work(trained: Path, tmp_path: Path) -> None:
+    """With --sample, as the home has no other run, and the preset of that run."""
+    shown = list_examples()
+    home = Path(shutil.copytree(trained, tmp_path / "home"))
+    for name in ("readings.csv", "june.csv", "july.csv", "incoming/may.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(SAMPLE, tmp_path / name)
+    for text in RUN.strip().splitlines():
+        assert f"regrow {text}" in shown
+        arguments = split(f"regrow {text}")
+        options = {option for one in parse(arguments)[0].params for option in one.opts}
+        more = [] if "--sample" in arguments or "--sample" not in options else ["--sample"]
+        more += ["--preset", "quick"] if arguments[0] in ("run", "why") else []
+        done = subprocess.run(
+            [sys.executable, *REGROW, *arguments, *more],
+            env=environment(home),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+def test_help_is_for_people(regrow: Regrow) -> None:
+    """Every command has a heading and its examples lines of their own; flags have no type."""
+    app_help = regrow("--help", env={"COLUMNS": "80"}).stdout
+    assert "Commands ─" not in app_help
+    assert "<bool>" not in app_help
+    run_help = regrow("run", "--help", env={"COLUMNS": "80"}).stdout
+    assert "<bool>" not in run_help
+    lines = [line.strip() for line in run_help.partition("Examples:")[2].splitlines()]
+    assert "regrow run air-quality" in lines
+    assert "regrow run --all --or-sample" in lines
+    assert regrow("--version").stdout.startswith("regrow 0.")
