@@ -14,6 +14,7 @@ from regrow.models.question_answering.counting import count_words, embed_counts
 from regrow.models.question_answering.end_to_end_memory import EndToEndMemory
 from regrow.models.question_answering.query_reduction import QueryReduction, scan_linear
 from regrow.models.question_answering.vocabulary import StoryVocabulary
+from regrow.training.fit import set_seed
 
 Array = np.ndarray[Any, np.dtype[Any]]
 WORDS, ANSWERS, SENTENCES, LENGTH = 11, 4, 5, 3
@@ -64,7 +65,7 @@ def numbers(tensor: Any) -> Array:
 
 
 def build(name: str, seed: int = 0) -> keras.layers.Layer:
-    keras.utils.set_random_seed(seed)
+    set_seed(seed, deterministic=False)
     kind, options = LAYERS[name]
     layer = kind(vocabulary_size=WORDS, **options)
     layer(STORY, QUESTION)

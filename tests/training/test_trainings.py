@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from regrow.store.context import StageContext
-from regrow.training.fit import FitResult
+from regrow.training.fit import FitResult, set_seed
 from regrow.training.saving import save_model
 from regrow.training.seeds import load_runs, record_of, run_trainings
 from tests.support.stages import make_context
@@ -83,7 +83,7 @@ def test_a_model_is_saved_as_the_same_bytes_whenever_it_is_saved(
 def test_a_training_that_takes_longer_or_is_resumed_has_the_same_result(tmp_path: Path) -> None:
     def train(seconds: float, epoch: int, _kept: Path) -> tuple[keras.Model, dict[str, Any]]:
         result = FitResult({"val_loss": [0.5]}, steps=20, seconds=seconds, resumed_from=epoch)
-        keras.utils.set_random_seed(0)
+        set_seed(0)
         return build(0.5), record_of(result)
 
     contents = []
@@ -94,6 +94,19 @@ def test_a_training_that_takes_longer_or_is_resumed_has_the_same_result(tmp_path
         files = (path for path in context.out.rglob("*") if path.is_file())
         contents.append({path.relative_to(context.out): path.read_bytes() for path in files})
     assert contents[0] == contents[1]
+
+
+def test_after_a_training_the_caller_seeds_keras_as_usual(tmp_path: Path) -> None:
+    def train(_kept: Path) -> tuple[keras.Model, dict[str, Any]]:
+        set_seed(0)
+        return build(0.5), record_of(FitResult({"val_loss": [0.5]}))
+
+    run_trainings(make_context(None, tmp_path / "trained"), {"a/seed-0": train})
+    weights = []
+    for seed in (1, 1, 2):
+        keras.utils.set_random_seed(seed)
+        weights.append(float(build(0.5).get_weights()[0].item()))
+    assert weights[0] == weights[1] != weights[2]
 
 
 def test_the_best_of_the_first_group_is_published(tmp_path: Path) -> None:

@@ -65,6 +65,11 @@ def set_seed(seed: int, *, deterministic: bool = True) -> None:
         make_deterministic()
 
 
+def release_seed() -> None:
+    """Ends `set_seed`: Keras draws from Python's generator again, as the caller's code expects."""
+    seed_generator.python_random = random
+
+
 def fit(
     model: keras.Model,
     x: Any,

@@ -81,13 +81,17 @@ def _train_once(kept: Path, training: Training) -> dict[str, Any]:
     """The record of a training, which is done unless an earlier process has finished it."""
     import keras
 
+    from regrow.training.fit import release_seed
     from regrow.training.saving import save_model
 
     record = kept / "record.json"
     if not record.is_file():
         kept.mkdir(parents=True, exist_ok=True)
         keras.utils.clear_session()
-        model, facts = training(kept)
+        try:
+            model, facts = training(kept)
+        finally:
+            release_seed()
         _forget_optimizers(model)
         save_model(model, kept / "model.keras")
         write_json(record, facts)  # last, since it marks the training as finished
