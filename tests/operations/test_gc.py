@@ -182,8 +182,9 @@ def test_a_training_that_can_be_resumed_keeps_its_checkpoints_and_inputs(home: P
 def test_an_entry_that_is_being_built_stays(home: Path) -> None:
     build_chain(home, "old")
     build_chain(home, "new")
-    with exclusive(home / "locks" / "model-clean-clean-old.lock"):
+    with exclusive(lock := home / "locks" / "model-clean-clean-old.lock"):
         assert removed(collect(home)) == [chain("old")[1]]
+        assert lock.exists()
     assert removed(collect(home)) == [chain("old")[0]]
 
 
@@ -246,12 +247,17 @@ def test_what_a_killed_clean_up_left_is_removed(home: Path) -> None:
         age(path)
     recent = files[0].with_name(".writing-2-x.json")
     recent.write_text("half")
+    lock = Home(home).lock("model-clean-old")
+    lock.parent.mkdir(exist_ok=True)
+    lock.touch()
     collect(home, dry_run=True)
+    assert lock.exists()
     assert left.is_dir()
     assert files[0].exists()
     collect(home)
     assert not left.exists()
     assert not half.exists()
+    assert not lock.exists()
     assert [path.exists() for path in files] == [False, False, True], "the inbox is the user's"
     assert recent.exists()
 

@@ -25,7 +25,7 @@ from regrow.operations.garbage import (
 )
 from regrow.pipeline.runs import is_busy
 from regrow.sources.catalog import declared_sources
-from regrow.store.store import REMOVED, TEMPORARY, Store
+from regrow.store.store import REMOVED, Store
 
 DEFAULT_KEEP = 3
 
@@ -140,5 +140,5 @@ def _remove_leftovers(home: Home) -> None:
             remove_abandoned(folder)
     with suppress(LockTimeout), exclusive(import_lock(home), timeout_s=0):
         remove_killed_imports(home)
-    for model in {path.parts[-3] for path in find_paths(home.store, f"*/*/{TEMPORARY}*")}:
+    for model in list_present_models(home):
         Store(home).sweep(model)

@@ -94,7 +94,8 @@ def run_stages(
     """
     now = datetime.now(UTC)
     record = RunRecord(
-        run_id=f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}",
+        # By milliseconds, as the newest run is found by its id.
+        run_id=f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}-{uuid.uuid4().hex[:8]}",
         request=pipeline.request,
         started_at=now.isoformat(timespec="seconds"),
         pid=os.getpid(),
