@@ -33,7 +33,7 @@ from regrow.models.question_answering.vocabulary import (
     measure_sizes,
 )
 from regrow.pipeline.request import make_request
-from regrow.pipeline.stages import Pipeline
+from regrow.pipeline.pipeline import Pipeline
 from regrow.training.epochs import Epochs
 from regrow.training.fit import data_order
 

@@ -39,7 +39,7 @@ from regrow.models.sentence_vectors.spec import (
     SentenceVectorsConfig,
 )
 from regrow.pipeline.request import make_request
-from regrow.pipeline.stages import Pipeline
+from regrow.pipeline.pipeline import Pipeline
 from regrow.training.epochs import Epochs
 from regrow.training.fit import data_order
 

@@ -20,9 +20,9 @@ from regrow.operations.bundle_contents import BUNDLE
 from regrow.operations.bundle_export import export_bundle
 from regrow.operations.bundle_import import import_bundle, unpacked
 from regrow.operations.predict import predict_files
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import make_request
 from regrow.pipeline.runs import run_stages
-from regrow.pipeline.stages import Pipeline
 from regrow.registry.champions import open_registry
 from regrow.registry.names import ChampionRef
 from regrow.registry.reviews import roll_back

@@ -18,9 +18,9 @@ from regrow.base.project import get_spec
 from regrow.base.settings import Settings, read_environment
 from regrow.operations.input_drift import check_inputs
 from regrow.operations.predict_folder import predict_folder
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import make_request
 from regrow.pipeline.runs import run_stages
-from regrow.pipeline.stages import Pipeline
 from regrow.registry.names import ChampionRef
 from tests.conftest import SAMPLE, Regrow
 from tests.support.servers import use_server

@@ -18,9 +18,9 @@ from regrow.base.secrets import hide_secrets
 from regrow.base.settings import read_environment
 from regrow.pipeline import notifications
 from regrow.pipeline.notifications import Notification, send_webhook
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import make_request
 from regrow.pipeline.runs import run_stages
-from regrow.pipeline.stages import Pipeline
 from tests.conftest import SAMPLE, Regrow
 from tests.support.http_servers import Chat
 

@@ -16,10 +16,10 @@ import pytest
 from regrow.base.digests import digest_file
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.release import PublishRequest
 from regrow.pipeline.request import find_holds, make_request
 from regrow.pipeline.runs import run_stages
-from regrow.pipeline.stages import Pipeline
 from regrow.registry.champions import open_registry
 from regrow.registry.names import ChampionRef
 from regrow.report.evaluation import Baseline, Headline

@@ -13,8 +13,8 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
 from regrow.base.threads import FOLDER, bounded_threads
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.runs import last_run
-from regrow.pipeline.stages import Pipeline
 
 
 def count_threads() -> int:

@@ -37,9 +37,9 @@ def test_a_run_meets_the_functions_of_the_table_in_its_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from regrow.base.progress import report
+    from regrow.pipeline.pipeline import Pipeline
     from regrow.pipeline.request import make_request
     from regrow.pipeline.runs import run_stages
-    from regrow.pipeline.stages import Pipeline
 
     monkeypatch.setenv("REGROW_HOME", str(tmp_path / "home"))
     expected = walk()

@@ -14,8 +14,8 @@ from regrow.base.errors import SourceError, UserError, is_transient
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
 from regrow.pipeline import stages
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import DataChoice, make_request
-from regrow.pipeline.stages import Pipeline
 from regrow.sources.catalog import load_sources
 from regrow.sources.credit import credit
 from regrow.sources.retries import Retries

@@ -11,8 +11,9 @@ from regrow.base.errors import SourceError, UserError
 from regrow.base.progress import ignore
 from regrow.base.project import get_spec
 from regrow.base.settings import Settings, read_environment
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import make_request
-from regrow.pipeline.stages import Pipeline, Stage
+from regrow.pipeline.stages import Stage
 from regrow.sources.catalog import declared_sources
 from regrow.sources.refresh import check_source, list_refreshed
 from regrow.sources.versions import read_versions

@@ -24,8 +24,8 @@ from regrow.operations import gc
 from regrow.operations.garbage import Survey, survey
 from regrow.operations.gc import collect_garbage
 from regrow.operations.retraining import BackfillRequest, list_backfill
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import make_request
-from regrow.pipeline.stages import Pipeline
 from regrow.pipeline.why import explain_stages
 from regrow.sources import refresh
 from regrow.sources.announcements import SourceCheck, list_unannounced, mark_announced

@@ -15,8 +15,9 @@ from regrow.base.project import get_spec, list_models
 from regrow.base.project_file import PACKAGE_DIR
 from regrow.base.settings import read_environment
 from regrow.pipeline import stages
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import make_request
-from regrow.pipeline.stages import STAGES, Pipeline, Stage
+from regrow.pipeline.stages import STAGES, Stage
 from regrow.store import fingerprint
 from regrow.store.code import Codebase
 from regrow.store.fingerprint import Components, collect, explain

@@ -10,8 +10,8 @@ import pytest
 
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import make_request
-from regrow.pipeline.stages import Pipeline
 from tests.support.projects import forget, use_project
 
 MODEL = '''"""A model."""

@@ -303,8 +303,8 @@ def run_clean(folder: Path, sources: dict[str, Path], **settings: Any) -> Path:
     """The clean stage of deep-dream on files of one's own; returns its table."""
     from regrow.base.project import get_spec
     from regrow.base.settings import read_environment
+    from regrow.pipeline.pipeline import Pipeline
     from regrow.pipeline.request import make_request
-    from regrow.pipeline.stages import Pipeline
 
     spec = get_spec("deep-dream")
     request = make_request(spec, preset="untrained", overrides=settings, sources=sources)

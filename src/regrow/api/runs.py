@@ -14,9 +14,10 @@ from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
 from regrow.operations.child import run_in_process
 from regrow.operations.progress_bars import notebook_bars
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import DataChoice, expand_settings, make_request, merge
 from regrow.pipeline.settings_layers import read_settings_file
-from regrow.pipeline.stages import Pipeline, StageRef
+from regrow.pipeline.stages import StageRef
 from regrow.report.evaluation import Headline, Table
 from regrow.report.numbers import format_table
 

@@ -15,6 +15,7 @@ from regrow.base.spec import ModelSpec
 from regrow.cli import options
 from regrow.cli.output import console, print_json, print_table
 from regrow.operations.status import read_status
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import (
     DataChoice,
     effective_preset,
@@ -24,7 +25,6 @@ from regrow.pipeline.request import (
 )
 from regrow.pipeline.runs import last_run
 from regrow.pipeline.settings_layers import Layer, read_settings_file, variable_prefix
-from regrow.pipeline.stages import Pipeline
 from regrow.pipeline.why import explain_stages
 from regrow.registry.gate import read_decisions
 from regrow.registry.logs import decision_log

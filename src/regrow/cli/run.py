@@ -21,9 +21,9 @@ from regrow.cli.output import (
     tell,
 )
 from regrow.cli.terminal import prepare_terminal
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import DataChoice
 from regrow.pipeline.runs import run_directly, run_unchanged, summarize_run
-from regrow.pipeline.stages import Pipeline
 from regrow.prefect.session import has_server, use_server
 from regrow.report.evaluation import Table
 

@@ -16,8 +16,9 @@ from regrow.base.progress import report
 from regrow.base.project import get_spec
 from regrow.base.settings import Settings, read_environment
 from regrow.base.spec import ModelSpec, load
+from regrow.pipeline.pipeline import Pipeline, list_expectations
 from regrow.pipeline.request import RunRequest, make_request
-from regrow.pipeline.stages import STAGES, Pipeline, StageRef, list_expectations
+from regrow.pipeline.stages import STAGES, StageRef
 from regrow.store.context import SettingsView, StageContext
 from regrow.store.entry import Entry
 

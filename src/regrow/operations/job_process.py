@@ -27,9 +27,9 @@ from regrow.base.progress import reporting_to, watching_epochs
 from regrow.base.project import get_spec
 from regrow.base.settings import Settings, read_environment
 from regrow.base.system_errors import explain
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import RunRequest
 from regrow.pipeline.runs import run_directly, summarize_run
-from regrow.pipeline.stages import Pipeline
 
 # Progress is for eyes: more often than this they see no more.
 EVERY_S = 0.1

@@ -24,7 +24,7 @@ from regrow.base.spec import ModelSpec
 from regrow.operations.child import run_in_process
 from regrow.operations.jobs import Job, limit_threads
 from regrow.operations.sweep import Range, SweepRequest, make_trial
-from regrow.pipeline.stages import Pipeline
+from regrow.pipeline.pipeline import Pipeline
 
 if TYPE_CHECKING:
     import optuna

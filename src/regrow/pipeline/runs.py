@@ -29,8 +29,9 @@ from regrow.pipeline.notifications import (
     describe_failure,
     send_webhook,
 )
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import RunRequest
-from regrow.pipeline.stages import STAGES, Pipeline, Stage, StageRef
+from regrow.pipeline.stages import STAGES, Stage, StageRef
 from regrow.pipeline.trials import trial_facts
 from regrow.pipeline.upkeep import Upkeep, check_champion
 from regrow.registry.names import ChampionRef

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regrow.base.errors import UserError
-from regrow.pipeline.stages import Pipeline, Stage, StageRef
+from regrow.pipeline.pipeline import Pipeline
+from regrow.pipeline.stages import Stage, StageRef
 
 LOSS = "val_loss"
 

@@ -10,7 +10,7 @@ from regrow.base.project import get_spec
 from regrow.base.settings import Settings
 from regrow.registry.names import ChampionRef
 from regrow.registry.state import ChampionState
-from regrow.sources.catalog import load_sources
+from regrow.sources.catalog import declared_sources
 from regrow.store.fingerprint import library_version
 
 
@@ -92,5 +92,5 @@ def check_champion(
 
 def _may_change(ref: ChampionRef, settings: Settings) -> bool:
     """Whether the champion's data is looked at for new versions."""
-    refreshed = load_sources(settings.data_dir / "sources.toml").refreshed
+    refreshed = declared_sources(settings).refreshed
     return not ref.sample and any(name in refreshed for name in get_spec(ref.model).sources)

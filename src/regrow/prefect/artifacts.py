@@ -25,8 +25,9 @@ from prefect.variables import Variable
 
 from regrow.base.errors import UserError
 from regrow.base.progress import ShowPicture, current_reporter, reporting_to
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.runs import publish_facts
-from regrow.pipeline.stages import Pipeline, Stage, StageRef
+from regrow.pipeline.stages import Stage, StageRef
 from regrow.registry.gate import read_decisions
 from regrow.registry.logs import decision_log
 from regrow.report.evaluation import FILE, Evaluation

@@ -20,9 +20,10 @@ from pydantic import BaseModel
 from regrow.base.errors import UserError
 from regrow.base.settings import read_environment
 from regrow.base.spec import ModelConfig, ModelSpec
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import DataChoice, RunRequest, make_request
 from regrow.pipeline.runs import run_stages
-from regrow.pipeline.stages import Pipeline, Stage, StageRef
+from regrow.pipeline.stages import Stage, StageRef
 from regrow.prefect.artifacts import create_failure_artifact, create_run_artifacts
 from regrow.prefect.notifications import notify
 from regrow.prefect.remote_stage import choose_pools
@@ -124,7 +125,7 @@ def _name_run(spec: ModelSpec) -> str:
     """A run's name: the model, its preset and the version of its data."""
     pipeline = Pipeline(spec, build_request(spec, current_run.parameters), read_environment())
     try:
-        version = pipeline.data_version()
+        version = pipeline.sources.data_version()
     except UserError:  # the download stage reports it, where a person will look for it
         version = "unknown"
     return f"{spec.name} {pipeline.request.preset} data {version}"

@@ -21,7 +21,8 @@ from pydantic import BaseModel
 from regrow.base.errors import ProcessDied, UserError
 from regrow.base.files import write_json
 from regrow.base.settings import Settings
-from regrow.pipeline.stages import Pipeline, Stage, StageRef, check_stages
+from regrow.pipeline.pipeline import Pipeline
+from regrow.pipeline.stages import Stage, StageRef, check_stages
 from regrow.store.shared import open_shared
 
 POLL_INTERVAL_S = 2

@@ -17,8 +17,9 @@ from regrow.base.errors import is_transient
 from regrow.base.progress import report, showing_to
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
+from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import RunRequest
-from regrow.pipeline.stages import STAGES, Pipeline, Stage, StageRef
+from regrow.pipeline.stages import STAGES, Stage, StageRef
 from regrow.prefect.artifacts import preview_artifacts, progress_artifact
 from regrow.prefect.remote_stage import HERE, PICKUP_TIMEOUT_S, run_remotely
 
