@@ -8,6 +8,9 @@ from regrow.api.runs import run as run
 from regrow.api.views import compare as compare
 from regrow.api.views import list_models as list_models
 from regrow.api.views import status as status
+from regrow.base.declared_data import csv as csv
+from regrow.base.declared_data import file as file
+from regrow.base.declared_data import sql as sql
 from regrow.base.errors import DataError as DataError
 from regrow.base.errors import UserError as UserError
 from regrow.base.spec import Card as Card
@@ -27,7 +30,6 @@ from regrow.tabular.model import Model as Model
 from regrow.tabular.model import Split as Split
 from regrow.tabular.model import TrainingConfig as TrainingConfig
 from regrow.tabular.model import columns as columns
-from regrow.tabular.model import csv as csv
 from regrow.training.fit import fit as fit
 from regrow.training.fit import set_seed as set_seed
 from regrow.training.inference import answer as answer

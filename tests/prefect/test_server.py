@@ -242,6 +242,27 @@ def test_commands_read_the_kept_password_themselves(server: Server, deployed: li
     assert "answers 200" in found["Prefect server (PREFECT_API_URL)"]
 
 
+def test_a_source_takes_its_secret_from_a_block(server: Server) -> None:
+    code = (
+        "from prefect.blocks.system import Secret; import sys\n"
+        "from regrow.base.placeholders import SecretMissing, fill_secrets\n"
+        "Secret(value='s3cret').save('warehouse', overwrite=True)\n"
+        "print(fill_secrets('${block:warehouse}@db'))\n"
+        "try: fill_secrets('${block:none}')\n"
+        "except SecretMissing as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=server.env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first, second = done.stdout.splitlines()[:2]
+    assert first == "s3cret@db"
+    assert second.startswith("Prefect's Secret block none cannot be read:")
+
+
 def test_an_automation_starts_a_run(server: Server, deployed: list[str]) -> None:
     resource = {
         "prefect.resource.id": "regrow.source.air-quality",

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -18,8 +19,10 @@ from pydantic import (
 )
 
 from regrow.base.addresses import describe_file
+from regrow.base.declared_data import sql
 from regrow.base.digests import digest_json
 from regrow.base.errors import UserError
+from regrow.base.placeholders import names_a_secret
 from regrow.base.project import list_models, load_specs
 from regrow.base.project_file import FILE, read_project, shipped_project
 from regrow.base.settings import Settings
@@ -71,6 +74,10 @@ class Plain(_Declared):
         bundled: its path in an installed package, such as "sklearn/datasets/data/digits.csv.gz".
         mirror: its path below a mirror.
         urls: where it is upstream, asked in this order.
+        headers: sent to these urls, over https only; `${NAME}` is an environment variable, and
+            `${block:NAME}` a Secret block of Prefect.
+        query: SQL whose rows are the file, as Parquet.
+        database: the SQLAlchemy URL that the query is sent to, with secrets as in `headers`.
         path: a local file, relative to the folder of the project; each run reads it as it is.
         sha256: None where nobody has published it: then the first look pins it, or, without
             `refresh`, only a file of the user's own is taken.
@@ -80,6 +87,9 @@ class Plain(_Declared):
     bundled: RelativePath | None = None
     mirror: RelativePath | MirrorCopy | None = None
     urls: tuple[Address, ...] = ()
+    headers: dict[str, str] = {}
+    query: str | None = None
+    database: str | None = None
     path: str | None = None
     sha256: Sha256 | None = None
     bytes: SizeBytes | None = None
@@ -87,7 +97,7 @@ class Plain(_Declared):
     @property
     def has_places(self) -> bool:
         """Whether it says where it is."""
-        return bool(self.urls or self.path or self.mirror or self.bundled)
+        return bool(self.urls or self.path or self.mirror or self.bundled or self.query)
 
     @property
     def digest(self) -> str:
@@ -98,7 +108,21 @@ class Plain(_Declared):
     def _check_places(self) -> Self:
         if self.sha256 and not self.has_places:
             raise ValueError("needs urls, a path, a mirror or a package that it comes with")
+        if (self.query is None) != (self.database is None):
+            raise ValueError("a query needs a database, and a database a query")
+        if self.database and urlsplit(self.database).password and not names_a_secret(self.database):
+            raise ValueError(
+                "database: a password does not belong here; write ${NAME} for an environment "
+                "variable that holds the URL or the password"
+            )
+        if self.headers and not all(_may_have_headers(url) for url in self.urls):
+            raise ValueError("headers are sent over https only")
         return self
+
+
+def _may_have_headers(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost", "::1")
 
 
 class Archive(Plain):
@@ -285,13 +309,16 @@ def declared_sources(settings: Settings) -> Catalog:
 
 
 def _complete(table: Any) -> Any:
-    """A table that gives only a url or a path as one with the plain file behind it."""
-    short = [key for key in ("url", "path") if isinstance(table, dict) and key in table]
+    """A table that gives only a url, a path or a query as one with the plain file behind it."""
+    short = [key for key in ("url", "path", "query") if isinstance(table, dict) and key in table]
     if len(short) != 1 or {"plain", "archive"} & table.keys():
         return table
+    if short == ["query"]:
+        rest = {key: value for key, value in table.items() if key not in ("query", "database")}
+        return {**sql(table["query"], database=table.get("database", "")), **rest}
     plain = describe_file([str(table[short[0]])], is_url=short == ["url"])
-    plain |= {"sha256": table.get("sha256"), "bytes": table.get("bytes")}
-    rest = {key: value for key, value in table.items() if key not in (*short, "sha256", "bytes")}
+    plain |= {key: table[key] for key in ("sha256", "bytes", "headers") if key in table}
+    rest = {key: value for key, value in table.items() if key not in (*short, *plain)}
     return {"file": plain["name"], "plain": plain, "refresh": short == ["path"], **rest}
 
 

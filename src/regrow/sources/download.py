@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from regrow.base.digests import digest_file
 from regrow.sources.http import (
+    NO_HEADERS,
     NOTHING_RECEIVED,
     Session,
     check_status,
@@ -70,6 +71,7 @@ def download(
     *,
     report: Callable[[int, int], None],
     retries: Retries = DEFAULT_RETRIES,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> None:
     """Leaves the expected file at `part`.
 
@@ -81,12 +83,13 @@ def download(
         part: the temporary file.
         expected: digest and size.
         report: called as `report(done_bytes, total_bytes)`, total 0 when it is not known.
+        headers: of the source; see `open_session`.
 
     Raises:
         LocationError: the URL did not provide the file.
     """
     first_digest: str | None = None
-    with open_session(retries) as session:
+    with open_session(retries, headers) as session:
         while True:
             try:
                 got = retry(partial(_attempt, session, url, part, expected, report), retries)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from regrow.base.placeholders import SecretMissing, fill_secrets
 from regrow.sources.retries import FailureKind, LocationError, Retries, TransientFailure
 from regrow.sources.watch import Watch
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import httpx
 
 MAX_REDIRECTS = 5
+NO_HEADERS: Mapping[str, str] = {}
 # Transient besides all of 5xx: time-out, too early, too many requests.
 TRANSIENT_STATUS = frozenset({408, 425, 429})
 ABSENT_STATUS = frozenset({404, 410})
@@ -26,21 +28,35 @@ HTML_RECEIVED = "an HTML page came instead of data (a proxy or login page?)"
 
 @dataclass(frozen=True)
 class Session:
-    """A client for the requests to one location, and the watch over them."""
+    """A client for the requests to one location, and the watch over them.
+
+    Attributes:
+        private: the names of the headers that no other server gets.
+    """
 
     client: httpx.Client
     watch: Watch
+    private: frozenset[str] = frozenset()
 
 
 @contextmanager
-def open_session(retries: Retries) -> Iterator[Session]:
+def open_session(retries: Retries, headers: Mapping[str, str] = NO_HEADERS) -> Iterator[Session]:
     """A session with the time-outs and limits of `retries`.
 
+    Args:
+        headers: sent with every request, but not to another server that one is redirected to.
+            `${NAME}` in a value is taken from the environment.
+
     Raises:
-        LocationError: the proxy settings cannot be used.
+        LocationError: the proxy settings cannot be used, or a variable is not set.
     """
+    try:
+        filled = {name: fill_secrets(value) for name, value in headers.items()}
+    except SecretMissing as error:
+        raise LocationError(str(error)) from error
     with Watch(retries) as watch, _make_client(retries, watch) as client:
-        yield Session(client, watch)
+        client.headers.update(filled)
+        yield Session(client, watch, frozenset(filled))
 
 
 def _make_client(retries: Retries, watch: Watch) -> httpx.Client:
@@ -74,7 +90,7 @@ def open_response(session: Session, url: str, headers: dict[str, str]) -> Iterat
     try:
         with (
             session.watch.request(),
-            _follow_redirects(session.client, url, headers) as response,
+            _follow_redirects(session, url, headers) as response,
         ):
             yield response
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
@@ -88,12 +104,12 @@ def open_response(session: Session, url: str, headers: dict[str, str]) -> Iterat
 
 @contextmanager
 def _follow_redirects(
-    client: httpx.Client, url: str, headers: dict[str, str]
+    session: Session, url: str, headers: dict[str, str]
 ) -> Iterator[httpx.Response]:
     # httpx would read the bodies of redirects, however long they are.
-    request = client.build_request("GET", url, headers=headers)
+    request = session.client.build_request("GET", url, headers=headers)
     for _ in range(MAX_REDIRECTS + 1):
-        response = client.send(request, stream=True)
+        response = session.client.send(request, stream=True)
         try:
             following = response.next_request
             if following is None:
@@ -103,8 +119,15 @@ def _follow_redirects(
             response.close()
         if request.url.scheme == "https" and following.url.scheme != "https":
             raise LocationError(f"redirects from https to {following.url.scheme}: not followed")
+        if _origin(request) != _origin(following):
+            for name in session.private:
+                following.headers.pop(name, None)
         request = following
     raise LocationError(f"more than {MAX_REDIRECTS} redirects")
+
+
+def _origin(request: httpx.Request) -> tuple[str, str, int | None]:
+    return request.url.scheme, request.url.host, request.url.port
 
 
 def check_status(response: httpx.Response, start: int) -> None:

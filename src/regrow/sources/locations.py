@@ -8,9 +8,9 @@ import hashlib
 import importlib.util
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -21,27 +21,36 @@ from regrow.base.errors import SourceError, UserError
 from regrow.base.files import move_into_place
 from regrow.base.locks import exclusive
 from regrow.base.progress import Progress
+from regrow.base.secrets import hide_secrets
 from regrow.sources.archives import TooLarge, copy_stream
 from regrow.sources.buckets import BucketFile, is_bucket, open_object
 from regrow.sources.catalog import ABSENT, MirrorCopy, Source
 from regrow.sources.download import Expected, discard_part, download
+from regrow.sources.queries import QueryFile, open_query
 from regrow.sources.remote_zip import download_member
 from regrow.sources.retries import LocationError, Retries
 
 
 @dataclass(frozen=True)
 class Location:
-    """An http(s) URL, an object in a bucket, or a file in the folder of a mirror or a package."""
+    """An http(s) URL, an object in a bucket, a query, or a file in the folder of a mirror or a
+    package.
+
+    Attributes:
+        address: the URL, the path, or the URL of the database that the query is sent to.
+    """
 
     address: str
     expected: Expected
     folder: Path | None = None
     package: str = ""
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_http(self) -> bool:
-        """Whether it is asked over HTTP: neither a file in a folder nor in object storage."""
-        return self.folder is None and not is_bucket(self.address)
+        """Whether it is asked over HTTP."""
+        return self.folder is None and not self.query and not is_bucket(self.address)
 
     @property
     def shown(self) -> str:
@@ -50,6 +59,8 @@ class Location:
             return f"the installed package {self.package}"
         if self.folder is not None:
             return self.address
+        if self.query:
+            return f"the query of {hide_secrets(self.address)}"
         parts = urlsplit(self.address)
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
@@ -84,8 +95,10 @@ def list_locations(source: Source, mirror: str | None) -> Iterator[Location]:
     if remote.path:
         local = source.folder / Path(remote.path).expanduser()
         yield Location(str(local), expected, local.resolve().parent)
+    if remote.query and remote.database:
+        yield Location(remote.database, expected, query=remote.query)
     for url in remote.urls:
-        yield Location(url, expected)
+        yield Location(url, expected, headers=remote.headers)
 
 
 def known_digests(source: Source) -> list[str]:
@@ -172,7 +185,14 @@ def _fetch(
     report = partial(progress, f"downloading {source.remote.name}")
     if location.is_http:
         get = download_member if "#" in location.address else download
-        get(location.address, part, location.expected, report=report, retries=retries)
+        get(
+            location.address,
+            part,
+            location.expected,
+            report=report,
+            retries=retries,
+            headers=location.headers,
+        )
     else:
         try:
             _copy_whole(location, part)
@@ -239,13 +259,16 @@ def _is_private(path: Path) -> bool:
 
 
 @contextmanager
-def open_file(location: Location) -> Iterator[FolderFile | BucketFile]:
-    """Opens the file of a location that is in a folder or in object storage.
+def open_file(location: Location) -> Iterator[FolderFile | BucketFile | QueryFile]:
+    """Opens the file of a location that is not asked over HTTP.
 
     Raises:
         LocationError: there is no such file, or it cannot be read.
     """
-    if location.folder is None:
+    if location.query:
+        with open_query(location.query, location.address) as rows:
+            yield rows
+    elif location.folder is None:
         with open_object(location.address) as found:
             yield found
     else:

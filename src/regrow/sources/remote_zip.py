@@ -10,14 +10,14 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regrow.sources.archives import CopiedFile, Reader, TooLarge, copy_stream
 from regrow.sources.download import Expected
-from regrow.sources.http import Session, check_status, open_response, open_session
+from regrow.sources.http import NO_HEADERS, Session, check_status, open_response, open_session
 from regrow.sources.retries import LocationError, Retries, TransientFailure, retry
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def download_member(
     *,
     report: Callable[[int, int], None],
     retries: Retries,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> None:
     """Leaves a member of a remote zip at `part`, whole and with the expected digest.
 
@@ -45,13 +46,14 @@ def download_member(
         expected: digest and size of the member.
         report: called as `report(done_bytes, total_bytes)`.
         retries: attempts, waits and time-outs of each block.
+        headers: of the source; see `open_session`.
 
     Raises:
         LocationError: the address did not provide it.
     """
     address, _, member = url.partition("#")
     try:
-        with open_session(retries) as session:
+        with open_session(retries, headers) as session:
             remote = _RemoteFile(session, address, retries)
             copied = _copy_member(remote, member, part, expected.limit_bytes, report)
     except KeyError as error:

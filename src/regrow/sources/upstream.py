@@ -76,7 +76,7 @@ def read_upstream(
     try:
         if not location.is_http:
             return _read_file(location, known, part)
-        with open_session(retries) as session:
+        with open_session(retries, location.headers) as session:
             return retry(partial(_request, session, location.address, known, part, report), retries)
     except LocationError:
         discard_part(part)

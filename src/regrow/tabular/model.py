@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from regrow.base.addresses import describe_file
 from regrow.base.errors import UserError
 from regrow.base.spec import Card, Gate, ModelConfig, ModelSpec, StageSpec
 
@@ -127,29 +126,6 @@ def columns(
     return made
 
 
-def csv(
-    address: str | Sequence[str], *, refresh: bool = True, name: str | None = None, **about: Any
-) -> dict[str, Any]:
-    """Declares a file of data: a table as in sources.toml.
-
-    Args:
-        address: an http(s) URL or an object of storage (s3://, gs://, abfs://), several of the same
-            file in the order in which they are asked, or a path relative to the project. A file at
-            a path is read anew by each run; any other is pinned by its digest when it is read
-            first.
-        refresh: whether `regrow refresh` looks for new versions at a URL.
-        name: what the source is called; by default as the model.
-        about: "title", "homepage", "licence", "citation" for reports and cards; "sha256" and
-            "bytes" to pin the file by hand; "sample" for a small file in its place.
-    """
-    addresses = [address] if isinstance(address, str) else list(address)
-    is_url = "://" in addresses[0]
-    plain = describe_file(addresses, is_url=is_url)
-    plain |= {key: about.pop(key) for key in ("sha256", "bytes") if key in about}
-    table = {"file": plain["name"], "plain": plain, "refresh": refresh or not is_url, **about}
-    return table | ({"name": name} if name else {})
-
-
 @dataclass(frozen=True)
 class Split:
     """How rows are divided into training, validation and test rows.
@@ -193,7 +169,8 @@ class Model:
     """Base class of a model of a table. `data` and `table` must be given; all else has a default.
 
     Attributes:
-        data: where the data come from: see `csv`. Or the name of a source in regrow.toml.
+        data: where the data come from: see `regrow.csv` and `regrow.sql`. Or the name of a source
+            in regrow.toml.
         table: what the columns are for: see `columns`.
         split: how rows are divided.
         gate: when a new version replaces the champion; by default by the task's usual metric.
