@@ -50,7 +50,7 @@ def _make_csv(chance: random.Random, number: int) -> tuple[str, bytes]:
 def _check_csv(path: Path) -> None:
     from regrow.models.air_quality import reader
 
-    reader._check_header(path, reader._read_header(path, reader.Reading()), ())
+    reader.check_header(path, reader.read_header(path, reader.Reading()), ())
 
 
 def _read_csv(path: Path, _out: Path) -> Any:

@@ -17,7 +17,7 @@ import pytest
 
 from regrow.base.errors import DataError
 from regrow.models.air_quality.columns import COLUMNS, INPUTS, TARGET, TIMESTAMP
-from regrow.models.air_quality.data import read_readings
+from regrow.models.air_quality.data import check_file, read_readings
 from tests.conftest import REPOSITORY, SAMPLE
 
 HEADER = SAMPLE.read_bytes().splitlines()[0] + b"\r\n"
@@ -44,6 +44,8 @@ def make_frame(rows: int = 4) -> pd.DataFrame:
 def save(path: Path, frame: pd.DataFrame) -> Path:
     if path.suffix == ".parquet":
         frame.to_parquet(path, index=False)
+    elif path.suffix == ".csv":
+        frame.to_csv(path, index=False)
     elif path.suffix == ".arrow":
         frame.to_feather(path, compression="uncompressed")
     else:
@@ -52,7 +54,7 @@ def save(path: Path, frame: pd.DataFrame) -> Path:
     return path
 
 
-@pytest.fixture(params=[".parquet", ".arrow", ".xlsx"])
+@pytest.fixture(params=[".parquet", ".arrow", ".xlsx", ".csv"])
 def ending(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -82,7 +84,8 @@ def test_names_and_forms_of_the_file_itself_are_read_too(tmp_path: Path, ending:
     times = frame.pop(TIMESTAMP)
     frame.insert(0, "Date", times.dt.strftime("%d/%m/%Y"))
     frame.insert(1, "Time", times.dt.strftime("%H.%M.%S"))
-    frame["T"] = [f"{value:.1f}".replace(".", ",") for value in frame["T"]]
+    if ending != ".csv":  # in which commas are between columns
+        frame["T"] = [f"{value:.1f}".replace(".", ",") for value in frame["T"]]
     frame["unrelated"] = 1
     found = read_readings(save(tmp_path / f"some{ending}", frame))
     assert found[TIMESTAMP].tolist() == times.tolist()
@@ -178,6 +181,41 @@ def test_what_cannot_be_read_is_refused_in_one_message(tmp_path: Path, case: str
     assert len(text) < 1500
 
 
+BAD_CELLS: dict[str, tuple[str, str, str]] = {
+    "a word": ("11.0", "much", "row 3, column pt08_s1_co"),
+    "a decimal comma in quotes": ("11.0", '"11,5"', "a number, as in 2.6"),
+    "a cell too few": ("11.0,", "", "14 cells"),
+    "a date that is none": ("2004-03-10 19:00:00", "10 March", "times such as"),
+    "a name that is unknown": ("pt08_s1_co", "sensor", "columns are missing"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CELLS)
+def test_an_ordinary_csv_file_is_refused_where_it_is_wrong(tmp_path: Path, case: str) -> None:
+    old, new, expected = BAD_CELLS[case]
+    path = save(tmp_path / "some.csv", make_frame())
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(DataError) as raised:
+        read_readings(path)
+    assert expected in str(raised.value)
+    assert "--source" not in str(raised.value)  # an option that predict does not have
+
+
+def test_both_kinds_of_csv_say_the_same(tmp_path: Path) -> None:
+    """Commas and decimal points, whatever else is in the file."""
+    own = read_readings(make_csv(tmp_path / "own.csv"))
+    own.assign(name="Zürich, Nord").to_csv(tmp_path / "ordinary.csv", index=False, na_rep="NA")
+    pd.testing.assert_frame_equal(read_readings(tmp_path / "ordinary.csv"), own)
+    for training in (True, False):
+        check_file(tmp_path / "ordinary.csv", training=training)
+    own.drop(columns=TARGET).to_csv(tmp_path / "new.csv", index=False)
+    check_file(tmp_path / "new.csv", training=False)
+    with pytest.raises(DataError, match="columns are missing"):
+        check_file(tmp_path / "new.csv", training=True)
+
+
 def test_a_cut_parquet_file_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "some.parquet", make_frame(400))
     path.write_bytes(path.read_bytes()[:-900])
@@ -235,7 +273,7 @@ def test_without_its_library_excel_is_named_with_a_way_out(tmp_path: Path) -> No
         "import sys; sys.modules['openpyxl'] = None\n"
         "from pathlib import Path\n"
         "from regrow.base.errors import UserError\n"
-        "from regrow.models.air_quality.data import read_readings\n"
+        "from regrow.models.air_quality.data import check_file, read_readings\n"
         "try: read_readings(Path(sys.argv[1]))\n"
         "except UserError as error: print(error)\n"
     )

@@ -10,7 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -72,8 +72,13 @@ def check_version(ref: ChampionRef, tracking_uri: str, home: Home) -> None:
     there = (
         standing.champion is not None if ref.version is None else ref.version in standing.versions
     )
-    if not there:
-        raise no_such_version(ref.registered, ref.version, standing.versions, tracking_uri)
+    if there:
+        return
+    error = no_such_version(ref.registered, ref.version, standing.versions, tracking_uri)
+    on_sample = replace(ref, sample=True, version=None)
+    if not ref.sample and read_standing(tracking_uri, on_sample.registered, home).champion:
+        error.remedies = ("--sample takes the champion of the shipped sample", *error.remedies)
+    raise error
 
 
 def no_such_version(

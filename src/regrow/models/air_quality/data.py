@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Any
 from regrow.base.errors import DataError
 from regrow.base.file_kinds import name_kind
 from regrow.models.air_quality.columns import COLUMNS, TARGET, TIMESTAMP
-from regrow.models.air_quality.reader import SCHEMA, TYPED, Reading, read_blocks
-from regrow.models.air_quality.typed import read_typed
+from regrow.models.air_quality.plain import PLAIN, is_plain
+from regrow.models.air_quality.plain import read_header as read_plain_header
+from regrow.models.air_quality.reader import (
+    SCHEMA,
+    TYPED,
+    Reading,
+    check_header,
+    read_blocks,
+    read_header,
+)
+from regrow.models.air_quality.typed import check_names, read_typed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -65,7 +74,7 @@ def clean(ctx: StageContext) -> dict[str, Any]:
             "no row has a benzene value to learn from",
             where=f"{source}, column C6H6(GT)",
             received=f"-200 (missing) in all {facts.rows} rows",
-            remedies=["give another file with --source"],
+            remedies=["give another file"],
         )
     return {
         "rows": facts.rows,
@@ -97,7 +106,7 @@ def _summarise(table: Path) -> tuple[dict[str, int], str, str]:
 
 
 def read_readings(path: Path) -> pd.DataFrame:
-    """Readings to predict from: the file's own format, or Parquet, Arrow or Excel.
+    """Readings to predict from: the source's own format, ordinary CSV, Parquet, Arrow or Excel.
 
     Returns:
         A frame with `timestamp` and the columns of `INPUTS`, float64, NaN for missing; benzene is
@@ -121,7 +130,30 @@ def read_table(
     Raises:
         DataError: the file cannot be read; names file, line and column.
     """
+    kind = _find_kind(path)
+    if kind is None:
+        return read_blocks(path, facts, optional=optional)
+    return read_typed(path, kind, facts, optional=optional)
+
+
+def check_file(path: Path, *, training: bool) -> None:
+    """Checks the header of a file to train on or to predict from; benzene is to train on only.
+
+    Raises:
+        DataError: it has not the columns of the Air Quality file.
+    """
+    optional = set() if training else {TARGET}
+    kind = _find_kind(path)
+    if kind is None:
+        check_header(path, read_header(path, Reading()), optional)
+    elif kind == PLAIN:
+        check_names(path, read_plain_header(path), optional)
+    # What has types is looked at when it is read.
+
+
+def _find_kind(path: Path) -> str | None:
+    """One of `TYPED`, `PLAIN`, or None for the source's own format."""
     kind = name_kind(path)
     if kind in TYPED:
-        return read_typed(path, kind, facts, optional=optional)
-    return read_blocks(path, facts, optional=optional)
+        return kind
+    return PLAIN if kind is None and is_plain(path) else None

@@ -20,7 +20,7 @@ import pyarrow.csv
 
 from regrow.base.errors import DataError
 from regrow.base.file_kinds import name_kind
-from regrow.models.air_quality.columns import COLUMNS, DATE, TARGET, TIME, TIMESTAMP
+from regrow.models.air_quality.columns import COLUMNS, DATE, TIME, TIMESTAMP
 
 MISSING = -200.0
 BLOCK_BYTES = 4 << 20
@@ -60,8 +60,8 @@ def read_blocks(
     Raises:
         DataError: the file is not as the source has it; names file, line and column.
     """
-    header = _read_header(path, facts)
-    names = _check_header(path, header, optional)
+    header = read_header(path, facts)
+    names = check_header(path, header, optional)
     line = 2
     for block in _text_blocks(path, names):
         yield from _convert(path, block, names, line, facts)
@@ -72,21 +72,16 @@ def read_blocks(
             where=f"{path}, after line 1",
             received=f"{facts.empty_rows} empty rows",
             expected="one row an hour",
-            remedies=["download the file again, or give another with --source"],
+            remedies=["download the file again, or give another file"],
         )
 
 
-def check_file(path: Path, *, training: bool) -> None:
-    """Checks the header of a file to train on or to predict from; benzene is to train on only.
+def read_header(path: Path, facts: Reading) -> list[str]:
+    """The names in the first line.
 
     Raises:
-        DataError: it is not that of the Air Quality file.
+        DataError: it is empty, or no plain text.
     """
-    if name_kind(path) not in TYPED:  # these are looked at when they are read
-        _check_header(path, _read_header(path, Reading()), () if training else {TARGET})
-
-
-def _read_header(path: Path, facts: Reading) -> list[str]:
     with path.open("rb") as stream:
         first = stream.readline(MAX_LINE_BYTES)
     if not first.strip():
@@ -94,7 +89,7 @@ def _read_header(path: Path, facts: Reading) -> list[str]:
             "the file is empty" if not first else "the first line is empty",
             where=f"{path}, line 1",
             expected=f"a header that starts with {DATE};{TIME};{next(iter(COLUMNS))}",
-            remedies=["download the file again, or give another with --source"],
+            remedies=["download the file again, or give another file"],
         )
     facts.byte_order_mark = first.startswith(b"\xef\xbb\xbf")
     # A line ends with CR, LF or both.
@@ -109,19 +104,15 @@ def _read_header(path: Path, facts: Reading) -> list[str]:
             remedies=["unpack the archive first, or save the file as CSV in UTF-8"],
         )
     text = first.removeprefix(b"\xef\xbb\xbf").decode("ascii").rstrip("\r\n")
-    if ";" not in text and "," in text:
-        raise DataError(
-            "the columns are separated by commas",
-            where=f"{path}, line 1",
-            received=text[:60],
-            expected="semicolons between columns, commas in decimals",
-            remedies=["save the file again with semicolons and decimal commas"],
-        )
     return text.split(";")
 
 
-def _check_header(path: Path, header: list[str], optional: Collection[str]) -> list[str]:
-    """Compares the header with the one we know; returns it with the empty columns named."""
+def check_header(path: Path, header: list[str], optional: Collection[str]) -> list[str]:
+    """Compares the header with the one we know; returns it with the empty columns named.
+
+    Raises:
+        DataError: columns are missing, unknown or there twice.
+    """
     known = [DATE, TIME, *COLUMNS]
     names = [name.strip() for name in header]
     given = [name for name in names if name]
@@ -142,7 +133,7 @@ def _check_header(path: Path, header: list[str], optional: Collection[str]) -> l
             received="\n".join(lines[:MAX_LISTED])
             + (f"\nand {len(lines) - MAX_LISTED:,} more" if len(lines) > MAX_LISTED else ""),
             expected=";".join(known),
-            remedies=["rename or add the columns, or give another file with --source"],
+            remedies=["rename or add the columns, or give another file"],
         )
     return [name or f"_{index}" for index, name in enumerate(names)]
 
@@ -174,7 +165,7 @@ def _explain(path: Path, message: str, fields: int) -> DataError:
             "the file has a header and no readings",
             where=f"{path}, after line 1",
             expected="one row an hour",
-            remedies=["download the file again, or give another with --source"],
+            remedies=["download the file again, or give another file"],
         )
     if "invalid UTF8" in message:
         return DataError(
@@ -306,7 +297,7 @@ def refuse_unless(
         where=f"{path}, line {lines[first]}, column {column}",
         received=f"{texts[first].as_py()[:60]!r}{more}",
         expected=expected,
-        remedies=["correct that line, or give another file with --source"],
+        remedies=["correct that line, or give another file"],
     )
 
 

@@ -139,7 +139,7 @@ SPEC = ModelSpec(
     predict_frame=f"{PACKAGE}.predict:predict_frame",
     card=CARD,
     read_inputs=f"{PACKAGE}.data:read_readings",
-    check_file=f"{PACKAGE}.reader:check_file",
+    check_file=f"{PACKAGE}.data:check_file",
     id_column=TIMESTAMP,
     presets={
         "best": {},

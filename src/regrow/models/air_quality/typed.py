@@ -1,4 +1,4 @@
-"""Reads tables whose values have types (Parquet, Arrow, Excel) by the rules of the CSV file.
+"""Reads tables whose values have types, and ordinary CSV, by the rules of the source's file.
 
 Columns have the file's names or ours; -200 is missing; times are local ones without a time zone.
 """
@@ -18,11 +18,14 @@ import pyarrow.compute as pc
 from regrow.base.errors import DataError, UserError, shorten_list
 from regrow.models.air_quality import reader
 from regrow.models.air_quality.columns import COLUMNS, DATE, TIME, TIMESTAMP
+from regrow.models.air_quality.plain import PLAIN, read_plain
 from regrow.models.air_quality.reader import MISSING, SCHEMA, TYPED, Reading
 
 BATCH_ROWS = 65_536
 MAX_WORKBOOK_BYTES = 200_000_000
 ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?$"
+# A date as programs write it, and as the source's file has it.
+ISO_DATE = (r"^([0-9]{4})-([0-9]{2})-([0-9]{2})$", r"\3/\2/\1")
 REMEDY = "correct the table, or give another file"
 
 
@@ -33,7 +36,7 @@ def read_typed(
 
     Args:
         path: the file.
-        kind: one of `TYPED`.
+        kind: one of `TYPED`, or `PLAIN`.
         facts: filled while reading.
         optional: our names of columns that may be absent; they are then all null.
 
@@ -41,8 +44,9 @@ def read_typed(
         DataError: a column is missing or has values that cannot be read; names file and row.
         UserError: a library that reads this kind is not installed.
     """
-    opened = {TYPED[0]: _read_parquet, TYPED[1]: _read_arrow, TYPED[2]: _read_excel}[kind](path)
-    row = 2 if kind == TYPED[2] else 1  # as a person counts them: a sheet has a header
+    readers = (_read_parquet, _read_arrow, _read_excel, read_plain)
+    opened = dict(zip((*TYPED, PLAIN), readers, strict=True))[kind](path)
+    row = 2 if kind in (TYPED[2], PLAIN) else 1  # as a person counts them: a sheet has a header
     while (batch := _next(opened, path, kind)) is not None:
         yield from _convert(path, batch, row, facts, optional)
         row += batch.num_rows
@@ -157,7 +161,7 @@ def _to_text(name: str, cell: Any) -> str | None:
 def _convert(
     path: Path, batch: pa.RecordBatch, first: int, facts: Reading, optional: Collection[str]
 ) -> Iterator[pa.RecordBatch]:
-    names = _check_names(path, batch.schema.names, optional)
+    names = check_names(path, batch.schema.names, optional)
     columns = {ours: _decode(batch.column(name)) for ours, name in names.items()}
     filled = np.zeros(batch.num_rows, dtype=bool)
     for column in columns.values():
@@ -182,8 +186,12 @@ def _convert(
     yield pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def _check_names(path: Path, given: list[str], optional: Collection[str]) -> dict[str, str]:
-    """The table's names of the columns by ours; date and time stay two where they are two."""
+def check_names(path: Path, given: list[str], optional: Collection[str]) -> dict[str, str]:
+    """The table's names of the columns by ours; date and time stay two where they are two.
+
+    Raises:
+        DataError: columns are missing, or there twice.
+    """
     present = set(given)
     names = {
         ours: name
@@ -269,6 +277,8 @@ def _to_texts(path: Path, column: pa.Array, name: str, rows: Any) -> pa.Array:
         raise _wrong_type(path, name, kind, "dates and times, or text as in the CSV file")
     elif name == TIME:
         column = pc.replace_substring(column, ":", ".")
+    else:
+        column = pc.replace_substring_regex(column, *ISO_DATE)
     return pc.fill_null(pc.cast(column, pa.string()), "")
 
 
