@@ -13,6 +13,7 @@ import pytest
 from regrow.report import charts
 from regrow.report.card import summary_markdown, write_card
 from regrow.report.data import ReportData
+from regrow.report.distributions import HEIGHT, WIDTH, draw_distribution
 from regrow.report.evaluation import Figure, Headline, Table
 from regrow.report.html import write_report
 from regrow.report.validation import state_validation
@@ -167,7 +168,7 @@ def test_contents_lead_to_every_section(report: Path) -> None:
 
 def test_tables_have_headers_and_mark_the_best_row(report: Path) -> None:
     html = report.read_text("utf-8")
-    tables = re.findall(r"<table>.*?</table>", html, re.DOTALL)
+    tables = re.findall(r"<table[^>]*>.*?</table>", html, re.DOTALL)
     best = [re.findall(r'<tr class="best"><th scope="row">([^<]*)', table) for table in tables]
     assert [[name.strip() for name in names] for names in best[:2]] == [
         ["isotonic on PT08.S2"],
@@ -301,8 +302,9 @@ def test_failed_validation_is_told() -> None:
     assert verdict.tone == "bad"
     assert verdict.sentence.startswith("The data did not pass validation: 1 of 5 checks failed.")
     checks, drift = verdict.tables
-    assert checks.rows[0].cells[0] == "failed"
-    assert checks.rows[0].cells[3] == "12"
+    assert [row.cells[2] for row in checks.rows] == ["12"]
+    assert verdict.passed is not None
+    assert len(verdict.passed.rows) == 4
     # Only what is beyond its limit.
     assert [row.cells for row in drift.rows] == [("temperature_c", "psi", "0.284", "0.250")]
 
@@ -313,3 +315,52 @@ def test_a_check_that_only_warns_is_counted() -> None:
     verdict = state_validation(validation.model_copy(update={"expectations": (warned,)}))
     assert verdict.tone == "good"
     assert verdict.sentence.startswith("The data passed validation: 0 of 1 checks held, the")
+
+
+def test_shares_by_column_are_one_table_and_passed_checks_are_folded(
+    data: ReportData, tmp_path: Path
+) -> None:
+    shares = {"co_mg_m3": 0.18, "nox_ppb": 0.17, "no2_ug_m3": 0.0, "temperature_c": 0.04}
+    run = replace(data, data_facts={"rows": 8991, "missing_share": shares, "span": {"days": 390}})
+    html = write_report(run, tmp_path / "report.html").read_text("utf-8")
+    facts = html.partition('<section id="data">')[2].partition("</section>")[0]
+    assert facts.count("<dt>rows</dt>") == facts.count("<dt>span days</dt>") == 1
+    assert "<dt>missing share" not in facts
+    assert "<caption>Missing share</caption>" in facts
+    assert '<th scope="row">nox_ppb</th>' in facts
+    checks = html.partition('<section id="validation">')[2].partition("</section>")[0]
+    folded = checks.partition("<details>")[2].partition("</details>")[0]
+    assert "<summary>5 checks passed</summary>" in folded
+    assert "increasing time" in folded
+    assert "increasing time" not in checks.partition("<details>")[0]
+
+
+def test_every_cell_of_a_wide_table_names_its_column_for_phones(report: Path) -> None:
+    html = report.read_text("utf-8")
+    wide = re.findall(r'<table class="stacks">.*?</table>', html, re.DOTALL)
+    assert wide
+    for table in wide:
+        cells = re.findall(r"<td\b[^>]*>", table)
+        assert all('data-label="' in cell for cell in cells)
+
+
+def test_distributions_are_drawn_to_one_scale() -> None:
+    def profile(values: list[float]) -> dict[str, Any]:
+        return {"dtype": "number", "quantiles": sorted(values)}
+
+    drawn = draw_distribution("t", profile([1.0, 2.0, 2.0, 3.0]), profile([3.0, 3.0, 3.0, 9.0]))
+    assert drawn is not None
+    assert len(drawn.labels) == 2
+    for path in (drawn.before, drawn.now):
+        assert path.startswith(f"M0 {HEIGHT}V")
+        assert path.endswith(f"H{WIDTH}.0V{HEIGHT}")
+        heights = [float(found) for found in re.findall(r"V([0-9.]+)", path)]
+        assert 2 <= min(heights) < max(heights) == HEIGHT
+    same = draw_distribution("t", profile([5.0] * 4), profile([5.0] * 4))
+    assert same is not None
+    assert same.before == same.now
+    shares = {"categories": {"basic": 0.7, "pro": 0.3}}
+    categories = draw_distribution("plan", shares, {"categories": {"plus": 1.0}})
+    assert categories is not None
+    assert categories.labels == ("basic", "pro", "plus")
+    assert draw_distribution("t", profile([1.0]), shares) is None

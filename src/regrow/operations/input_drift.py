@@ -17,6 +17,7 @@ from regrow.checks.drift import MIN_VALUES, compare_profiles
 from regrow.checks.profiles import profile_table
 from regrow.registry.champions import open_registry
 from regrow.registry.names import ChampionRef
+from regrow.report.distributions import HEIGHT, WIDTH, Distribution, draw_distribution
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,16 +44,17 @@ def check_inputs(
     registry = open_registry(champion, settings)
     found = registry.find(champion.version)
     reference = json.loads(registry.artifact(found, "profile.json").read_text())
+    compared, drawn = _compare(reference, frames)
     result: dict[str, Any] = {
         "against": f"{registry.name} version {found.version}",
         "files": [
             {"file": path.name, "rows": len(rows), "sha256": digest_file(path)}
             for path, rows in zip(paths, frames, strict=True)
         ],
-        **_compare(reference, frames),
+        **compared,
     }
     name = digest_json([result["against"], [file["sha256"] for file in result["files"]]])[:16]
-    result["report"] = str(_write(result, settings.home.drift / registry.name / name))
+    result["report"] = str(_write(result, drawn, settings.home.drift / registry.name / name))
     return result
 
 
@@ -70,22 +72,26 @@ def _read_tables(spec: ModelSpec, paths: Sequence[Path]) -> list[pd.DataFrame]:
     return frames
 
 
-def _compare(reference: dict[str, Any], frames: Sequence[pd.DataFrame]) -> dict[str, Any]:
-    """The comparison of all rows with the profile of the training data."""
+def _compare(
+    reference: dict[str, Any], frames: Sequence[pd.DataFrame]
+) -> tuple[dict[str, Any], list[Distribution]]:
+    """The comparison of all rows with the profile of the training data, and drawings of it."""
     import pandas as pd
 
     frame = pd.concat(frames, ignore_index=True)
     columns = [name for name in reference if name in frame and frame[name].notna().any()]
-    before = {name: reference[name] for name in columns}
-    findings = compare_profiles(before, profile_table(frame, columns))
+    before, now = {name: reference[name] for name in columns}, profile_table(frame, columns)
+    findings = compare_profiles(before, now)
     drifted = sorted({f["column"] for f in findings if f["level"] == "warning"})
-    return {
+    drawn = [draw_distribution(name, before[name], now[name]) for name in columns]
+    compared = {
         "rows": len(frame),
         "findings": findings,
         "drifted": drifted,
         "not_compared": [name for name in reference if name not in columns],
         "verdict": _describe_drift(len(frame), len(columns), drifted),
     }
+    return compared, [one for one in drawn if one is not None]
 
 
 def _describe_drift(rows: int, columns: int, drifted: Sequence[str]) -> str:
@@ -95,10 +101,20 @@ def _describe_drift(rows: int, columns: int, drifted: Sequence[str]) -> str:
     return f"{moved} beyond the limits, over {rows:,} rows.{few}"
 
 
-def _write(result: dict[str, Any], path: Path) -> Path:
+def _write(result: dict[str, Any], drawn: Sequence[Distribution], path: Path) -> Path:
     from regrow.report.templating import open_templates
 
-    page = open_templates().get_template("drift.html.j2").render(result=result)
+    page = (
+        open_templates()
+        .get_template("drift.html.j2")
+        .render(
+            result=result,
+            moved=[one for one in drawn if one.column in result["drifted"]],
+            others=[one for one in drawn if one.column not in result["drifted"]],
+            width=WIDTH,
+            height=HEIGHT,
+        )
+    )
     write_json(path.with_suffix(".json"), result)
     write_text(path.with_suffix(".html"), page)
     return path.with_suffix(".html")

@@ -13,6 +13,7 @@ from regrow.base.decision import Action, Decision, Hold, parse_decision
 from regrow.base.files import append_line
 from regrow.base.locks import exclusive
 from regrow.base.spec import Gate
+from regrow.report.numbers import name_metric
 
 
 def decide(
@@ -74,9 +75,10 @@ def hold_back(decision: Decision, holds: Sequence[Hold]) -> Decision:
 def _judge(
     gate: Gate, version: int, champion_version: int | None, new: float, old: float | None
 ) -> tuple[Action, str]:
-    figure = f"{gate.metric} {new:.5g} {gate.unit}".rstrip()
+    metric = name_metric(gate.metric, gate.unit)
+    figure = f"{metric} {new:.5g} {gate.unit}".rstrip()
     if not math.isfinite(new):
-        return "refused", f"version {version} is refused: its {gate.metric} is {new}"
+        return "refused", f"version {version} is refused: its {metric} is {new}"
     if champion_version is None:
         return "first", f"version {version} is the first champion, with {figure}"
     if old is None or not math.isfinite(old):

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from regrow.report.chart_style import WIDTH_IN, Theme, draw
@@ -64,7 +64,7 @@ def plot_over_time(
         label_lines(panels[0], columns=len(values))
         if len(windows) > 1:
             panels[0].axvspan(at[inside][0], at[inside][-1], color=theme.muted, alpha=0.16, lw=0)
-            panels[1].set_title("close-up of the shaded part", loc="left")
+            panels[1].set_title("Close-up of the shaded part", loc="left")
 
     return draw(out, paint, height_in=2.6 * len(windows) + 0.4)
 
@@ -213,6 +213,11 @@ def use_log_ticks(axis: Axis) -> None:
     """Writes a logarithmic axis' ticks as plain numbers."""
     axis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:.6g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def use_whole_ticks(axis: Axis) -> None:
+    """Has ticks at whole numbers alone, such as epochs."""
+    axis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 
 
 def label_lines(axes: Axes, columns: int = 1) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from regrow.report.evaluation import Figure
-from regrow.report.numbers import format_value, humanise
+from regrow.report.numbers import begin, format_value, humanise
 from regrow.report.templating import open_templates
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def draw_together(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> list[P
         for number, quantity in enumerate(quantities[:QUANTITIES]):
             lines = {run: of[quantity] for run, of in curves.items() if len(of.get(quantity, ()))}
             out = plot_together(lines, Path(folder) / f"{number}.png", label=humanise(quantity))
-            title = f"{humanise(quantity)} per epoch"
+            title = f"{begin(humanise(quantity))} per epoch"
             pictures.append(load_figure(out.parent, Figure(file=out.name, title=title)))
     return pictures
 
@@ -80,7 +80,7 @@ def plot_together(curves: Mapping[str, Sequence[float]], out: Path, *, label: st
     import numpy as np
 
     from regrow.report.chart_style import draw
-    from regrow.report.charts import is_wide, label_lines, use_log_ticks
+    from regrow.report.charts import is_wide, label_lines, use_log_ticks, use_whole_ticks
 
     def paint(figure: Any, theme: Theme) -> None:
         axes = figure.subplots()
@@ -95,6 +95,7 @@ def plot_together(curves: Mapping[str, Sequence[float]], out: Path, *, label: st
                 label=run,
             )
         axes.set(xlabel="epoch", ylabel=label)
+        use_whole_ticks(axes.xaxis)
         if is_wide([np.asarray(values) for values in curves.values()]):
             axes.set_yscale("log")
             use_log_ticks(axes.yaxis)

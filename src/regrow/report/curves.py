@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from regrow.report.chart_style import Theme, draw
-from regrow.report.charts import Array, is_wide, label_lines, use_log_ticks
+from regrow.report.charts import Array, is_wide, label_lines, use_log_ticks, use_whole_ticks
 
 
 def plot_curves(
@@ -38,6 +38,7 @@ def plot_curves(
                 _add_band(axes, runs, name == f"val_{quantity}", theme)
             axes.set_title(group, loc="left")
             axes.set_xlabel(find_unit(history))
+            use_whole_ticks(axes.xaxis)
             _scale_values(axes, [c for runs in curves.values() for c in runs])
             label_lines(axes)
         for row in range(rows):

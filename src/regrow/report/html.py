@@ -28,12 +28,16 @@ def write_report(data: ReportData, out: Path) -> Path:
         link=keep_web_address,
         number=numbers.format_number,
     )
+    data_facts, data_tables = numbers.split_facts(data.data_facts)
+    training_facts, training_tables = numbers.split_facts(data.training_facts)
     page = environment.get_template("report.html.j2").render(
         data=data,
         headline=state_headline(evaluation.headline),
         decision=state_decision(data.decision),
-        data_facts=numbers.list_facts(data.data_facts),
-        training_facts=numbers.list_facts(data.training_facts),
+        data_facts=data_facts,
+        data_tables=data_tables,
+        training_facts=training_facts,
+        training_tables=training_tables,
         curves=draw_curves(data.history),
         figures=[load_figure(data.evaluation_dir, figure) for figure in evaluation.figures],
         tables=[numbers.format_table(table) for table in evaluation.tables],

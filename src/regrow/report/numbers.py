@@ -50,7 +50,7 @@ def format_table(table: Table) -> TextTable:
     formatted = [format_column([row[n] for row in table.rows]) for n in range(len(table.columns))]
     best = _find_best(table)
     return TextTable(
-        title=table.title,
+        title=begin(table.title),
         caption=table.caption,
         columns=tuple(
             Column(label, is_numeric)
@@ -158,12 +158,44 @@ def list_facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(humanise(key), format_value(value)) for key, value in _flatten(facts, " ")]
 
 
+def split_facts(facts: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[TextTable]]:
+    """As `list_facts`, with a table for each fact that has many parts, such as one a column."""
+    many = {
+        key: value for key, value in facts.items() if isinstance(value, Mapping) and len(value) > 3
+    }
+    tables = [
+        Table(
+            title=humanise(key),
+            columns=("", humanise(key)),
+            rows=tuple((str(name), _to_cell(part)) for name, part in value.items()),
+        )
+        for key, value in many.items()
+    ]
+    few = {key: value for key, value in facts.items() if key not in many}
+    return list_facts(few), [format_table(table) for table in tables]
+
+
+def _to_cell(value: Any) -> Any:
+    return value if value is None or isinstance(value, (int, float, str)) else format_value(value)
+
+
 def list_settings(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Settings as (dotted name, value as one would type it) pairs."""
     return [
         (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         for key, value in _flatten(config, ".")
     ]
+
+
+def begin(text: str) -> str:
+    """The text as the beginning of a sentence or as a title."""
+    return text[:1].upper() + text[1:]
+
+
+def name_metric(metric: str, unit: str) -> str:
+    """A metric in words, without the unit that follows its figure."""
+    words = humanise(metric)
+    return words.removesuffix(" percent") if unit == "%" else words
 
 
 def humanise(key: str) -> str:

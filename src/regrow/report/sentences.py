@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from regrow.base.decision import Action, Decision
 from regrow.report.evaluation import Headline
 from regrow.report.numbers import (
+    begin,
     choose_decimals,
     format_number,
     format_value,
@@ -94,7 +95,7 @@ def state_headline(headline: Headline) -> HeadlineText | None:
         wish="smaller is better" if headline.direction == "minimize" else "larger is better",
         is_better=is_better,
         shares=shares,
-        sentence=f"{_begin(headline.label)}: {figure} ({over}){then}.",
+        sentence=f"{begin(headline.label)}: {figure} ({over}){then}.",
     )
 
 
@@ -111,14 +112,9 @@ def state_decision(decision: Decision) -> DecisionText:
         "margin": decision.margin,
         "data version": decision.data_version,
     }
-    sentence = f"{_begin(decision.reason)}."
+    sentence = f"{begin(decision.reason)}."
     shown = tuple((label, format_value(value)) for label, value in facts.items())
     return DecisionText(badge, tone, sentence, shown)
-
-
-def _begin(text: str) -> str:
-    """The text as the beginning of a sentence."""
-    return text[:1].upper() + text[1:]
 
 
 def _compare(

@@ -66,12 +66,18 @@ class Validation(_Read):
 
 @dataclass(frozen=True)
 class ValidationText:
-    """The verdict on the data: a tone ("good", "bad"), a sentence, remarks and tables."""
+    """The verdict on the data: a tone ("good", "bad"), a sentence, remarks and tables.
+
+    Attributes:
+        tables: the checks that failed, and the columns that drifted.
+        passed: the checks that held, if any did.
+    """
 
     tone: str
     sentence: str
     remarks: tuple[str, ...]
     tables: tuple[TextTable, ...]
+    passed: TextTable | None
 
 
 def state_validation(validation: Validation) -> ValidationText:
@@ -85,9 +91,9 @@ def state_validation(validation: Validation) -> ValidationText:
         sentence = f"The data did not pass validation: {failed} of {len(checks)} checks failed."
     if remarks:
         sentence += f" {len(remarks)} warning{'s' if len(remarks) > 1 else ''}, below."
-    tables = [_tabulate_checks(checks), _tabulate_drift(validation.drift)]
-    shown = tuple(format_table(table) for table in tables if table.rows)
-    return ValidationText(tone, sentence, remarks, shown)
+    good, bad = (_tabulate_checks(checks, success) for success in (True, False))
+    shown = tuple(format_table(t) for t in (bad, _tabulate_drift(validation.drift)) if t.rows)
+    return ValidationText(tone, sentence, remarks, shown, format_table(good) if good.rows else None)
 
 
 def _count(checks: int, failed: int) -> str:
@@ -96,19 +102,14 @@ def _count(checks: int, failed: int) -> str:
     return f": all {checks} checks held" if checks else ""
 
 
-def _tabulate_checks(checks: tuple[Check, ...]) -> Table:
+def _tabulate_checks(checks: tuple[Check, ...], success: bool) -> Table:
     return Table(
-        title="expectations",
-        columns=("result", "expectation", "why", "unexpected", "severity"),
+        title="Passed" if success else "Failed",
+        columns=("expectation", "why", "unexpected", "severity"),
         rows=tuple(
-            (
-                "passed" if check.success else "failed",
-                check.expectation,
-                check.why,
-                check.unexpected,
-                check.severity,
-            )
+            (check.expectation, check.why, check.unexpected, check.severity)
             for check in checks
+            if check.success == success
         ),
     )
 

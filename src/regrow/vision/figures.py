@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from regrow.report.chart_style import WIDTH_IN, Theme, draw
 from regrow.vision.digits import Array
 
 TITLE_IN = 0.28
 ROW_IN = 0.7
+NAME_CHARACTERS = 14
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,16 @@ def draw_grid(
             for tile, axes in zip(row, line, strict=False):
                 _add_tile(axes, tile, theme)
         for name, line in zip(row_names, panels, strict=False):
-            line[0].set_ylabel(name, fontsize=8)
+            # Upright, so that a long name does not reach into the rows above and below.
+            wrapped = textwrap.fill(name, NAME_CHARACTERS)
+            line[0].set_ylabel(wrapped, fontsize=8, rotation=0, ha="right", va="center")
 
-    width_in = min(WIDTH_IN, side * columns + (0.6 if row_names else 0))
+    width_in = min(WIDTH_IN, side * columns + (1.0 if row_names else 0))
     return draw(out, paint, width_in=width_in, height_in=len(rows) * (side + above) + 0.1)
 
 
 def draw_map(vectors: Array, labels: Array, out: Path) -> Path:
-    """Vectors (n, features) on their two main axes (PCA), each drawn as its label."""
+    """Vectors (n, features) on their two main axes (PCA), with the label of each class amid it."""
     from sklearn.decomposition import PCA
 
     points = vectors if vectors.shape[1] == 2 else PCA(2, random_state=0).fit_transform(vectors)
@@ -79,11 +84,34 @@ def draw_map(vectors: Array, labels: Array, out: Path) -> Path:
 
     def paint(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()
-        axes.plot(*points.T, ls="")  # only sets the axes' limits; text does not
-        for point, label in zip(points, labels, strict=True):
-            colour = theme.series[classes.index(label) % len(theme.series)]
-            x, y = map(float, point)
-            axes.text(x, y, str(label), color=colour, fontsize=8, ha="center", va="center")
+        border = [withStroke(linewidth=3, foreground=theme.page)]
+        for number, label in enumerate(classes):
+            of_class = points[np.asarray(labels) == label]
+            colour = theme.series[number % len(theme.series)]
+            marker = "o^s"[number // len(theme.series) % 3]
+            axes.scatter(
+                of_class[:, 0],
+                of_class[:, 1],
+                s=14,
+                color=colour,
+                marker=marker,
+                alpha=0.55,
+                linewidths=0,
+            )
+            middle = np.median(of_class, axis=0)
+            # The point next to the middle, as a class of several parts may have none there.
+            x, y = of_class[np.argmin(((of_class - middle) ** 2).sum(axis=1))]
+            axes.text(
+                float(x),
+                float(y),
+                str(label),
+                color=theme.ink,
+                fontsize=12,
+                fontweight="bold",
+                ha="center",
+                va="center",
+                path_effects=border,
+            )
         axes.set(xticks=[], yticks=[])
         axes.grid(visible=False)
 

@@ -160,7 +160,9 @@ def _choose_sizes(config: Any, size: int) -> list[int]:
 
 def _tabulate(comparison: Comparison) -> Table:
     mine, *others = comparison.rows(FIGURES)
-    spread = [f"spread over {len(comparison.runs)} seeds", *map(comparison.spread, FIGURES)]
+    seeds = len(comparison.runs)
+    over = f"spread over {seeds} seed{'s' if seeds > 1 else ''}"
+    spread = [over, *map(comparison.spread, FIGURES)]
     return Table(
         title="Test documents",
         caption=(

@@ -10,7 +10,11 @@ from matplotlib.figure import Figure
 
 from regrow.models.stacked_autoencoder.network import WAYS
 from regrow.report.chart_style import Theme, draw
+from regrow.report.charts import use_whole_ticks
 from regrow.report.evaluation import Figures
+from regrow.report.numbers import begin
+
+MAX_COLUMNS = 3  # more panels side by side would write their titles over each other
 
 
 def draw_phases(history: Sequence[Mapping[str, Any]], figures: Figures) -> None:
@@ -19,13 +23,17 @@ def draw_phases(history: Sequence[Mapping[str, Any]], figures: Figures) -> None:
     for run in history:
         way = run["run"].partition("/")[0]
         for name, curves in run["phases"].items():
-            title = name.replace("-", " ") if way == WAYS[0] else way
+            title = begin(name.replace("-", " ") if way == WAYS[0] else way)
             panels.setdefault(title, []).append(curves)
 
+    columns = min(len(panels), MAX_COLUMNS)
+    rows = -(-len(panels) // columns)
+
     def paint(figure: Figure, theme: Theme) -> None:
-        for axes, (title, found) in zip(
-            figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
-        ):
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes in grid[len(panels) :]:
+            axes.set_visible(False)
+        for axes, (title, found) in zip(grid, panels.items(), strict=False):
             for n, (key, style) in enumerate({"loss": "-", "val_loss": (0, (5, 2))}.items()):
                 median = np.median([curves[key] for curves in found], axis=0)
                 epochs = np.arange(1, len(median) + 1)
@@ -33,7 +41,7 @@ def draw_phases(history: Sequence[Mapping[str, Any]], figures: Figures) -> None:
             axes.set_title(title, loc="left")
             axes.set_xlabel("epoch")
             axes.set_ylim(bottom=0)
-            axes.tick_params(labelsize=7)
+            use_whole_ticks(axes.xaxis)
 
     path = figures.add(
         "phases.png",
@@ -41,4 +49,4 @@ def draw_phases(history: Sequence[Mapping[str, Any]], figures: Figures) -> None:
         "A layer's loss is that of its own input, so the phases' levels do not compare. "
         "The line is the median over seeds; dashed is validation.",
     )
-    draw(path, paint, height_in=2.6)
+    draw(path, paint, height_in=2.4 * rows)
