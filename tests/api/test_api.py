@@ -150,8 +150,9 @@ def test_progress_in_a_notebook_is_two_lines_of_escaped_text() -> None:
     report("stages", 0, 6)
     report("download a&b", 6, 6)
     assert shown[-1].count("<progress") == 2
+    assert 'value="0" max="6"></progress> download stage 1 of 6' in shown[-1]
     assert "&lt;quick&gt;" in shown[-1]
-    assert 'value="6" max="6"></progress> download a&amp;b 6/6' in shown[-1]
+    assert 'value="6" max="6"></progress> download a&amp;b 6 of 6' in shown[-1]
     report("stages", 1, 6)
     assert shown[-1].count("<progress") == 1
 

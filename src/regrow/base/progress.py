@@ -16,6 +16,9 @@ ShowPicture = Callable[[str, Path], None]
 WatchEpoch = Callable[[Path | None, int, Mapping[str, float]], None]
 """Called as `watch(checkpoint, epochs_done, values)` after each epoch of a training."""
 
+Note = Callable[[str], None]
+"""Called with a line of text on what has happened."""
+
 
 def ignore(_what: str, _done: int, _total: int) -> None:
     """Reports nothing."""
@@ -29,9 +32,14 @@ def pass_over(_checkpoint: Path | None, _epoch: int, _values: Mapping[str, float
     """Watches nothing."""
 
 
+def stay_silent(_text: str) -> None:
+    """Notes nothing."""
+
+
 _reporter: ContextVar[Progress] = ContextVar("regrow_progress", default=ignore)
 _viewer: ContextVar[ShowPicture] = ContextVar("regrow_preview", default=look_away)
 _watcher: ContextVar[WatchEpoch] = ContextVar("regrow_epochs", default=pass_over)
+_noter: ContextVar[Note] = ContextVar("regrow_notes", default=stay_silent)
 
 
 def report(what: str, done: int, total: int) -> None:
@@ -47,6 +55,11 @@ def show(what: str, picture: Path) -> None:
 def end_epoch(checkpoint: Path | None, epoch: int, values: Mapping[str, float]) -> None:
     """Hands the figures of an epoch to the watcher of the current context."""
     _watcher.get()(checkpoint, epoch, values)
+
+
+def note(text: str) -> None:
+    """Hands a line on what has happened to whoever shows the progress of the current context."""
+    _noter.get()(text)
 
 
 def current_reporter() -> Progress:
@@ -82,3 +95,13 @@ def watching_epochs(watcher: WatchEpoch) -> Iterator[None]:
         yield
     finally:
         _watcher.reset(token)
+
+
+@contextmanager
+def noting_to(noter: Note) -> Iterator[None]:
+    """Sends the notes of everything inside to `noter`."""
+    token = _noter.set(noter)
+    try:
+        yield
+    finally:
+        _noter.reset(token)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from regrow.base.errors import ProcessDied, UserError
-from regrow.base.progress import report
+from regrow.base.progress import note, report
 from regrow.base.quiet import QUIET_ENVIRONMENT
 from regrow.pipeline.request import RunRequest
 
@@ -92,6 +92,8 @@ def _listen(
         message = json.loads(line)
         if "progress" in message:
             report(*message["progress"])
+        elif "note" in message:
+            note(message["note"])
         elif "epoch" in message and on_epoch:
             on_epoch(*message["epoch"])
     return message

@@ -2,8 +2,9 @@
 
     python -m regrow.operations.job_process PARENT < request.json
 
-Each line is one object with one name: "progress" ([what, done, total]), "epoch" ([training, epoch,
-values]), and at the end "summary", or "error" (the fields of a `UserError`; the exit code is 2).
+Each line is one object with one name: "progress" ([what, done, total]), "note" (a text), "epoch"
+([training, epoch, values]), and at the end "summary", or "error" (the fields of a `UserError`; the
+exit code is 2).
 Standard error belongs to the libraries. It ends like a command under Ctrl-C on SIGINT, or when
 nobody reads its answers any more: the checkpoints stay, and the next run goes on from them.
 """
@@ -23,7 +24,7 @@ from typing import Any, TextIO
 
 from regrow.base.errors import UserError
 from regrow.base.parents import when_orphaned
-from regrow.base.progress import reporting_to, watching_epochs
+from regrow.base.progress import noting_to, reporting_to, watching_epochs
 from regrow.base.project import get_spec
 from regrow.base.settings import Settings, read_environment
 from regrow.base.system_errors import explain
@@ -102,7 +103,11 @@ def _run(request: RunRequest, answers: Answers) -> int:
         answers.watch(settings, checkpoint, epoch, values)
 
     try:
-        with reporting_to(answers.progress), watching_epochs(watch):
+        with (
+            reporting_to(answers.progress),
+            noting_to(partial(answers.send, "note")),
+            watching_epochs(watch),
+        ):
             summary = summarize_run(pipeline, run_directly(pipeline))
     except Exception as error:
         told = error if isinstance(error, UserError) else explain(error)

@@ -7,59 +7,94 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regrow.base.interruption import last_words
-from regrow.base.progress import Progress, reporting_to
+from regrow.base.progress import Progress, noting_to, reporting_to
+from regrow.operations.progress_lines import STAGE, TRAINING, Line, Lines
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 # A notebook keeps every update until it has shown it.
 EVERY_S = 0.2
+# How often a file or a pipe gets a line on work that takes long.
+SAY_EVERY_S = 15.0
 
 
 @contextmanager
 def terminal_bars(console: Console) -> Iterator[None]:
-    """Shows the progress of everything inside as bars, if the console is a terminal."""
+    """Shows the progress and the notes of everything inside on a console.
+
+    On a terminal as bars, else as lines: each stage and training, and how far work is.
+    """
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    lines = Lines()
     if not console.is_terminal:
-        yield
-        return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("  {task.description:<34}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with (
-        Progress(*columns, console=console, transient=True) as bars,
-        last_words(bars.stop),
-    ):
-        known: dict[str, Any] = {}
-        endless: set[str] = set()
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in known:
-                # Work of unknown length has ended when other work begins.
-                for other in [name for name in known if name in endless]:
-                    bars.remove_task(known.pop(other))
-                if not total:
-                    endless.add(what)
-                known[what] = bars.add_task(what, total=total or None)
-            bars.update(known[what], completed=done, total=total or None)
-            if total and done >= total:
-                bars.remove_task(known.pop(what))
-
-        with reporting_to(report):
+        with reporting_to(print_lines(lines, say)), noting_to(say):
             yield
+        return
+    from rich.live import Live
+
+    bars = Live(
+        get_renderable=lambda: draw_bars(lines),
+        console=console,
+        transient=True,
+        refresh_per_second=5,
+    )
+
+    def report(what: str, done: int, total: int) -> None:
+        lines.report(what, done, total)
+
+    with bars, last_words(bars.stop), reporting_to(report), noting_to(say):
+        yield
+
+
+def draw_bars(lines: Lines) -> Table:
+    """The lines as bars for a terminal of 80 columns or more."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=28, no_wrap=True, overflow="ellipsis")
+    table.add_column(width=12)
+    for _ in ("count", "left"):
+        table.add_column(no_wrap=True)
+    now = lines.clock()
+    for depth, line in lines.nested():
+        bar = ProgressBar(line.total or None, line.done, width=12, pulse=not line.total)
+        name = Text(" " * (1 + depth) + line.name(), style="bold" if line.what == STAGE else "")
+        table.add_row(name, bar, line.count(), Text(line.left(now), style="dim"))
+    return table
+
+
+def print_lines(lines: Lines, say: Callable[[str], None]) -> Progress:
+    """A reporter that says each stage and training when it begins, and now and then how far it is.
+
+    Args:
+        lines: what is under way.
+        say: called with a line of text.
+    """
+    said = lines.clock()
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal said
+        line = lines.report(what, done, total)
+        begins = what in (STAGE, TRAINING) and done < total
+        now = lines.clock()
+        if begins or (what not in (STAGE, TRAINING) and now - said >= SAY_EVERY_S):
+            said = now
+            parts = [part for part in (line.count(), line.left(now)) if part]
+            counted = f": {', '.join(parts)}" if parts else ""
+            depth = next((depth for depth, one in lines.nested() if one is line), 0)
+            say(f"{'  ' * depth}{line.name()}{counted}")
+
+    return report
 
 
 @contextmanager
@@ -101,25 +136,22 @@ def find_display() -> Callable[[str], None] | None:
 
 def draw_lines(title: str, show: Callable[[str], None]) -> Progress:
     """A reporter that draws the stages and the work inside the present one."""
-    lines: dict[str, str] = {}
+    lines = Lines()
     drawn = 0.0
 
     def report(what: str, done: int, total: int) -> None:
         nonlocal drawn
-        part = "stages" if what == "stages" else "work"
-        lines[part] = make_bar(what, done, total)
-        if part == "stages":
-            lines.pop("work", None)
+        lines.report(what, done, total)
         now = time.monotonic()
-        if part == "stages" or (total and done >= total) or now - drawn >= EVERY_S:
+        if what == STAGE or (total and done >= total) or now - drawn >= EVERY_S:
             drawn = now
-            show("<br>".join([escape(title), *lines.values()]))
+            show("<br>".join([escape(title), *(make_bar(line, lines.clock()) for line in lines)]))
 
     return report
 
 
-def make_bar(what: str, done: int, total: int) -> str:
-    """One line of HTML that shows how far work has come; total 0 where that is not known."""
-    known = f' value="{done}" max="{total}"' if total else ""
-    counted = f"{done}/{total}" if total else str(done)
-    return f"<progress{known}></progress> {escape(what)} {counted}"
+def make_bar(line: Line, now: float) -> str:
+    """A line as HTML."""
+    known = f' value="{line.done}" max="{line.total}"' if line.total else ""
+    words = " ".join(part for part in (line.name(), line.count(), line.left(now)) if part)
+    return f"<progress{known}></progress> {escape(words)}"

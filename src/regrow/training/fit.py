@@ -21,7 +21,7 @@ import numpy as np
 from keras.src.random import seed_generator
 
 from regrow.base.errors import TrainingDiverged
-from regrow.base.progress import end_epoch
+from regrow.base.progress import end_epoch, note
 from regrow.training.checkpoints import Array, Checkpoint, identify
 from regrow.training.epochs import Epochs, Order, count_rows, make_deterministic
 from regrow.training.plan import FitPlan, check_plan
@@ -240,6 +240,7 @@ class _Run:
             variable.assign(arrays[f"optimizer/{n}"])
         self.result = FitResult(**state["result"])
         self.result.resumed_from = self.result.epochs_run
+        note(f"the training resumes after epoch {self.result.epochs_run} of {self.plan.epochs}")
         best = [arrays[f"best/{n}"] for n in range(sum(a.startswith("best/") for a in arrays))]
         if self.callbacks:
             _set(self.stopping, state["stopping"])

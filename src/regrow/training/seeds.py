@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regrow.base.files import write_json
+from regrow.base.progress import note
 
 if TYPE_CHECKING:
     import keras
@@ -53,13 +54,15 @@ def run_trainings(
 
     (ctx.out / "runs").mkdir()
     history: list[dict[str, Any]] = []
-    for label, training in trainings.items():
+    for number, (label, training) in enumerate(trainings.items()):
         is_next_group = bool(history) and _group(label) != _group(history[-1]["run"])
         if enough and is_next_group and any(enough(run) for run in history):
             break
+        ctx.progress("trainings", number, len(trainings))
         kept = ctx.scratch / label.replace("/", "-")
         history.append({"run": label, **_train_once(kept, training)})
         shutil.copyfile(kept / "model.keras", _model_path(ctx, label))
+    ctx.progress("trainings", len(trainings), len(trainings))
     groups = published or [_group(next(iter(trainings)))]
     best = min(
         (run for run in history if _group(run["run"]) in groups),
@@ -95,6 +98,8 @@ def _train_once(kept: Path, training: Training) -> dict[str, Any]:
         _forget_optimizers(model)
         save_model(model, kept / "model.keras")
         write_json(record, facts)  # last, since it marks the training as finished
+    else:
+        note(f"training {kept.name} is found as an earlier, interrupted run finished it")
     found: dict[str, Any] = json.loads(record.read_text())
     return found
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regrow.base.errors import TrainingDiverged
+from regrow.base.progress import note
 from regrow.training.checkpoints import Checkpoint, identify
 from regrow.vision.canvas import clip, fit_size, resize, save_picture, to_bytes
 from regrow.vision.decoding import MIN_SIDE, Array, read_rgb
@@ -71,6 +72,8 @@ def dream(
     saved = Checkpoint(checkpoint, identify(config.model_dump(), photo), every_s=checkpoint_every_s)
     state, found = saved.load() or ({"done": 0, "curves": {}, "seconds": 0.0}, {})
     result = Dream(found.get("pixels", photo), state["curves"], state["seconds"], state["done"])
+    if state["done"]:
+        note(f"the dream resumes after step {state['done']} of {len(sizes) * config.steps}")
     total, started = len(sizes) * config.steps, time.monotonic() - state["seconds"]
     for done in range(state["done"], total):
         octave, step = divmod(done, config.steps)

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from regrow.base.errors import TrainingDiverged
+from regrow.base.progress import note
 from regrow.models.style_transfer.losses import StyleLoss
 from regrow.training.checkpoints import Checkpoint, identify
 from regrow.vision.canvas import clip, fit_size, keep_colour, resize, to_bytes
@@ -83,6 +84,8 @@ def transfer(
     run = _Run(loss, config, saved, state, found, on_step)
     ends = list(accumulate(share_steps(config.steps, len(sizes))))
     run.total = ends[-1]
+    if run.done:
+        note(f"the work resumes after step {run.done} of {run.total}")
     for size, start, end in zip(sizes, [0, *ends], ends, strict=False):
         if run.done >= end:
             continue
