@@ -32,8 +32,8 @@ def evaluate(home: Path) -> dict[str, float]:
     """Processor and clock seconds of the stage, after its libraries were imported."""
     from regrow.base.project import get_spec
     from regrow.base.settings import read_environment
-    from regrow.pipeline.runs import last_run
     from regrow.pipeline.pipeline import Pipeline
+    from regrow.pipeline.runs import last_run
 
     settings = read_environment({"REGROW_HOME": str(home)})
     record = last_run(settings.home, "air-quality")

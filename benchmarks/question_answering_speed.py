@@ -32,8 +32,8 @@ from regrow.models.question_answering.vocabulary import (
     collect_words,
     measure_sizes,
 )
-from regrow.pipeline.request import make_request
 from regrow.pipeline.pipeline import Pipeline
+from regrow.pipeline.request import make_request
 from regrow.training.epochs import Epochs
 from regrow.training.fit import data_order
 

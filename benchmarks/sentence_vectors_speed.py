@@ -38,8 +38,8 @@ from regrow.models.sentence_vectors.spec import (
     PositionalConfig,
     SentenceVectorsConfig,
 )
-from regrow.pipeline.request import make_request
 from regrow.pipeline.pipeline import Pipeline
+from regrow.pipeline.request import make_request
 from regrow.training.epochs import Epochs
 from regrow.training.fit import data_order
 

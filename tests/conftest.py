@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from regrow.cli.documents import check_document
 from tests.support.commands import REGROW, Launcher, own_environment
 from tests.support.homes import make_once
 
@@ -47,7 +48,10 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
 
 @pytest.fixture
 def regrow(launcher: Launcher, tmp_path: Path) -> Regrow:
-    """Runs the command line in a process and a home of its own; returns what it printed."""
+    """Runs the command line in a process and a home of its own; returns what it printed.
+
+    What it prints with --json is held against the documented schema.
+    """
 
     def run(
         *arguments: str | Path,
@@ -56,9 +60,18 @@ def regrow(launcher: Launcher, tmp_path: Path) -> Regrow:
         timeout_s: float = 300,
     ) -> subprocess.CompletedProcess[str]:
         environment = {**own_environment(tmp_path), "REGROW_HOME": str(home), **(env or {})}
-        return launcher.run(*REGROW, *arguments, env=environment, cwd=tmp_path, timeout_s=timeout_s)
+        done = launcher.run(*REGROW, *arguments, env=environment, cwd=tmp_path, timeout_s=timeout_s)
+        if "--json" in arguments and done.stdout:
+            check_document(name_command(arguments), done.stdout)
+        return done
 
     return run
+
+
+def name_command(arguments: Sequence[str | Path]) -> str:
+    """The command as the schema of its output names it."""
+    first, second = (str(one) for one in (*arguments, "")[:2])
+    return f"{first} {second}" if first == "bundle" else first
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from regrow.base.interruption import interruptible
@@ -9,6 +10,11 @@ from regrow.base.interruption import interruptible
 
 def main() -> None:
     """Runs the command line; a user's error ends it with one message and exit code 2."""
+    if os.environ.get("_REGROW_COMPLETE", "").startswith("complete_"):
+        from regrow.cli.completion import SHELLS, VARIABLE, complete
+
+        if os.environ[VARIABLE] in SHELLS:
+            sys.exit(complete())
     with interruptible(_announce):
         code = _run()
     sys.exit(code)

@@ -23,6 +23,7 @@ from regrow.cli import (
     review,
     run,
     server,
+    status,
     stylize,
     sweep,
 )
@@ -55,6 +56,7 @@ for module in (
     backfill,
     predict,
     inspect,
+    status,
     compare,
     review,
     maintain,

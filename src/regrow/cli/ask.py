@@ -13,7 +13,7 @@ import typer
 from regrow.base.errors import UserError
 from regrow.base.settings import Settings, read_environment
 from regrow.cli.options import Json, Sample, Version
-from regrow.cli.output import console, error_console, print_json
+from regrow.cli.output import console, error_console, print_json, waiting
 from regrow.cli.terminal import prepare_terminal
 from regrow.registry.names import ChampionRef, list_champions
 
@@ -71,7 +71,8 @@ def ask(
     chosen = _choose_scope(settings, sample) if scope is None else scope
     from regrow.operations.predict import load_registered
 
-    model, used = load_registered(ChampionRef(MODEL, chosen, sample, version), settings)
+    with waiting("loading the champion..."):
+        model, used = load_registered(ChampionRef(MODEL, chosen, sample, version), settings)
     if story is None and question is None and sys.stdin.isatty():
         error_console.print(
             f"{used}. A sentence a line, a question mark asks, Ctrl-D ends.", markup=False

@@ -16,7 +16,7 @@ from regrow.base.progress import report
 from regrow.base.settings import read_environment
 from regrow.cli import pictures
 from regrow.cli.options import Json, Overrides, Preset
-from regrow.cli.output import progress_bars
+from regrow.cli.output import print_json, progress_bars
 from regrow.cli.terminal import prepare_terminal
 
 if TYPE_CHECKING:
@@ -129,8 +129,11 @@ def _dream_all(
         ]
         if zoom is not None:
             facts[-1]["zoom"] = _zoom(list(objectives.values())[-1], facts[-1], config, zoom)
+    if as_json:
+        print_json(facts if len(facts) > 1 else facts[0])
+        return
     for one in facts:
-        pictures.print_picture(one, as_json=as_json)
+        pictures.print_picture(one, as_json=False)
 
 
 def _find_start(

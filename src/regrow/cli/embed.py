@@ -11,8 +11,9 @@ import typer
 from regrow.base.errors import UserError
 from regrow.base.settings import Settings, read_environment
 from regrow.cli.options import Json, Sample, Version
-from regrow.cli.output import console, error_console, print_json, print_table
+from regrow.cli.output import console, error_console, print_json, print_table, waiting
 from regrow.cli.terminal import prepare_terminal
+from regrow.registry.lookup import check_version
 from regrow.registry.names import ChampionRef
 
 if TYPE_CHECKING:
@@ -44,12 +45,13 @@ def embed(
             received=str(output),
             expected="a name that ends in .parquet",
         )
-    from regrow.models.sentence_vectors.predict import embed as write_vectors
-    from regrow.operations.predict import load_registered
-
     champion = ChampionRef(MODEL, sample=sample, version=version)
-    model, used = load_registered(champion, read_environment())
-    count = write_vectors(model, file, output)
+    with waiting(f"embedding with {champion.registered}..."):
+        from regrow.models.sentence_vectors.predict import embed as write_vectors
+        from regrow.operations.predict import load_registered
+
+        model, used = load_registered(champion, read_environment())
+        count = write_vectors(model, file, output)
     if as_json:
         print_json({"model": used, "sentences": count, "output": str(output)})
     else:
@@ -67,15 +69,18 @@ def similar(
     """Finds the sentences of the corpus that are nearest to a sentence, each wording once."""
     prepare_terminal()
     settings = read_environment()
-    from regrow.models.sentence_vectors.predict import find_similar
-    from regrow.registry.champions import open_registry
+    champion = ChampionRef(MODEL, sample=sample, version=version)
+    check_version(champion, settings.tracking_uri, settings.home)
+    with waiting(f"looking in the corpus of {champion.registered}..."):
+        from regrow.models.sentence_vectors.predict import find_similar
+        from regrow.registry.champions import open_registry
 
-    registry = open_registry(ChampionRef(MODEL, sample=sample), settings)
-    number = int(registry.find(version).version)
-    clean, evaluated = (
-        _find_entry(settings, registry, number, stage) for stage in ("clean", "evaluate")
-    )
-    found = find_similar(registry.load(number), sentence, clean, evaluated, count)
+        registry = open_registry(champion, settings)
+        number = int(registry.find(version).version)
+        clean, evaluated = (
+            _find_entry(settings, registry, number, stage) for stage in ("clean", "evaluate")
+        )
+        found = find_similar(registry.load(number), sentence, clean, evaluated, count)
     used = f"{registry.name} version {number}"
     if as_json:
         print_json({"model": used, "similar": [asdict(one) for one in found]})

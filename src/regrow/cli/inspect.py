@@ -1,4 +1,4 @@
-"""`regrow list`, `status`, `why` and `log`: they only read, and import no heavy library."""
+"""`regrow list`, `why` and `log`: they only read, and import no heavy library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from regrow.base.settings import read_environment
 from regrow.base.spec import ModelSpec
 from regrow.cli import options
 from regrow.cli.output import console, print_json, print_table
-from regrow.operations.status import read_status
 from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import (
     DataChoice,
@@ -65,53 +64,6 @@ def list_command(
     layers = [Layer(str(config), read_settings_file(config))] if config else []
     layers += [Layer("--set", parse_overrides(overrides))] if overrides else []
     _list_settings(spec, find_origins(spec, preset, layers), as_json=as_json)
-
-
-@app.command(epilog="Examples: [bold]regrow status[/]   [bold]regrow status air-quality --json[/]")
-def status(
-    model: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
-    as_json: options.Json = False,
-) -> None:
-    """Shows each model's last run and its champion."""
-    settings = read_environment()
-    names = [get_spec(model).name] if model else list_models()
-    rows = [read_status(name, settings) for name in names]
-    if as_json:
-        print_json(rows)
-        return
-    cells = [
-        [r["model"], r["last_run"] or "", r["outcome"], _describe_champion(r["champion"])]
-        for r in rows
-    ]
-    print_table("status", ["model", "last run", "outcome", "champion"], cells)
-    for row in rows:
-        champions = {"": row["champion"], "on the sample": row["champion_on_sample"]}
-        for scope, champion in (champions | row["scopes"]).items():
-            if champion:
-                _print_champion(row["model"], scope, champion)
-        if row["error"]:
-            console.print(f"\n{row['model']} failed:\n{row['error']}", markup=False, soft_wrap=True)
-
-
-def _print_champion(model: str, scope: str, champion: dict[str, Any]) -> None:
-    """What the table of `status` has no room for."""
-    name = f"{model}, {scope}" if scope else model
-    if scope:
-        text = f"  {name}: {_describe_champion(champion)}"
-        console.print(text, markup=False, soft_wrap=True)
-    if champion["frozen"]:
-        console.print(f"  {name} is frozen: {champion['frozen']}", markup=False, soft_wrap=True)
-    for held in champion["held"]:
-        ref = ChampionRef.parse(held["model"])
-        asked = f"{ref.model} {held['version']}{ref.options} --why REASON"
-        console.print(
-            f"  {name}: {held['reason']}\n    regrow approve {asked}\n    regrow reject {asked}",
-            markup=False,
-            soft_wrap=True,
-        )
-    problems = [f"{name}: {champion['problem']}"] if champion["problem"] else []
-    for remark in [*problems, *champion["remarks"]]:
-        console.print(f"  {remark}", style="yellow", markup=False, soft_wrap=True)
 
 
 @app.command(
@@ -166,6 +118,9 @@ def log(
     decisions = read_decisions(decision_log(settings.home, settings.tracking_uri, name))
     if as_json:
         print_json([asdict(decision) for decision in decisions])
+        return
+    if not decisions:
+        console.print(f"nothing was decided on {name} yet", markup=False, soft_wrap=True)
         return
     console.print(f"[bold]decisions on {name}[/]", soft_wrap=True)
     for d in decisions:
@@ -227,9 +182,3 @@ def _describe_changes(defaults: dict[str, Any], preset: dict[str, Any]) -> str:
     changed = [f"{key} = {value}" for key, value in preset.items() if defaults.get(key) != value]
     gone = sorted({key.rpartition(".")[0] for key in defaults.keys() - preset.keys()})
     return "\n".join([*changed, *(f"no {key}" for key in gone)]) or "the defaults"
-
-
-def _describe_champion(champion: dict[str, Any] | None) -> str:
-    if champion is None:
-        return "none"
-    return f"version {champion['alias'] or 'none'}: {champion['reason']}"

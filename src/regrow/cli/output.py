@@ -41,6 +41,16 @@ def tell(text: str) -> None:
     error_console.print(text, markup=False, soft_wrap=True)
 
 
+def print_text(text: str, style: str = "") -> None:
+    """Prints a text as it is; on a terminal its lines end between words."""
+    console.print(text, style=style, markup=False, soft_wrap=not console.is_terminal)
+
+
+def print_command(text: str) -> None:
+    """Prints a command on one line, so that it can be copied, however long it is."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
 def print_json(value: Any) -> None:
     """Prints one JSON document on standard output; NaN and infinities become null."""
     text = json.dumps(
@@ -120,6 +130,11 @@ def format_cell(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def waiting(text: str) -> AbstractContextManager[Any]:
+    """Says on a terminal what takes seconds, until the block ends."""
+    return error_console.status(escape(text))
 
 
 def progress_bars() -> AbstractContextManager[None]:

@@ -12,8 +12,16 @@ from regrow.base.errors import UserError
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
 from regrow.cli.options import Json, Model, Sample, Scope, Version
-from regrow.cli.output import console, error_console, print_json, print_table, progress_bars
+from regrow.cli.output import (
+    console,
+    error_console,
+    print_json,
+    print_table,
+    progress_bars,
+    waiting,
+)
 from regrow.cli.terminal import prepare_terminal
+from regrow.registry.lookup import check_version
 from regrow.registry.names import ChampionRef
 
 PREDICT_EXAMPLES = (
@@ -29,7 +37,9 @@ DRIFT_EXAMPLES = (
 
 Inputs = Annotated[
     list[Path],
-    typer.Argument(help="Files: data in the source's own format, or pictures; or a folder."),
+    typer.Argument(
+        help="Files: CSV, Parquet or the source's own format, texts or pictures; or a folder."
+    ),
 ]
 Output = Annotated[
     Path | None,
@@ -68,10 +78,13 @@ def predict(
             received=str(output),
             expected="a name that ends in .csv or .parquet",
         )
-    from regrow.operations.input_ranges import describe_ranges
-    from regrow.operations.predict import predict_files, write_frame
+    settings = read_environment()
+    check_version(champion, settings.tracking_uri, settings.home)
+    with waiting(f"predicting with {champion.registered}..."):
+        from regrow.operations.input_ranges import describe_ranges
+        from regrow.operations.predict import predict_files, write_frame
 
-    found = predict_files(champion, read_environment(), inputs)
+        found = predict_files(champion, settings, inputs)
     frame, used = found.frame, found.used
     if remark := describe_ranges(found.ranges, used):
         error_console.print(remark, style="yellow", markup=False, soft_wrap=True)
@@ -101,10 +114,15 @@ def drift(
     """
     prepare_terminal()
     _check_files(files, "compare")
-    from regrow.operations.input_drift import check_inputs
+    champion, settings = (
+        ChampionRef(get_spec(model).name, scope, sample, version),
+        read_environment(),
+    )
+    check_version(champion, settings.tracking_uri, settings.home)
+    with waiting(f"comparing with the training data of {champion.registered}..."):
+        from regrow.operations.input_drift import check_inputs
 
-    champion = ChampionRef(get_spec(model).name, scope, sample, version)
-    found = check_inputs(champion, read_environment(), files)
+        found = check_inputs(champion, settings, files)
     if as_json:
         print_json(found)
         return

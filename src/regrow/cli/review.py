@@ -13,7 +13,7 @@ from regrow.base.errors import UserError
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
 from regrow.cli.options import Json, Model, Sample, Scope
-from regrow.cli.output import console, print_json
+from regrow.cli.output import console, print_json, waiting
 from regrow.cli.terminal import prepare_terminal
 
 if TYPE_CHECKING:
@@ -123,11 +123,13 @@ def _decide(
     model: str, scope: str, act: Callable[[Registry], Decision], sample: bool, as_json: bool
 ) -> None:
     from regrow.pipeline.notifications import describe_decision, send_webhook
-    from regrow.registry.champions import open_registry
     from regrow.registry.names import ChampionRef
 
     champion = ChampionRef(get_spec(model).name, scope, sample)
-    decision = act(open_registry(champion, read_environment()))
+    with waiting(f"asking the registry for {champion.registered}..."):
+        from regrow.registry.champions import open_registry
+
+        decision = act(open_registry(champion, read_environment()))
     if decision.moves_alias:
         send_webhook(describe_decision(decision))
     if as_json:

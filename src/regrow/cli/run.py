@@ -13,14 +13,17 @@ from regrow.base.settings import read_environment
 from regrow.cli import options
 from regrow.cli.output import (
     console,
+    print_command,
     print_figures,
     print_jobs,
     print_json,
     print_table,
+    print_text,
     progress_bars,
     tell,
 )
 from regrow.cli.terminal import prepare_terminal
+from regrow.operations.next_steps import list_next
 from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import DataChoice
 from regrow.pipeline.runs import run_directly, run_unchanged, summarize_run
@@ -35,6 +38,8 @@ EXAMPLES = (
     "[bold]regrow run --all --or-sample[/]"
 )
 MAX_WARNINGS = 5
+# How the gate's decision is printed.
+STYLES = {"first": "green", "promoted": "green", "held": "yellow", "refused": "red"}
 
 OptionalModel = Annotated[
     str | None, typer.Argument(help="The model's name, as regrow list shows it.")
@@ -91,7 +96,9 @@ def run(
     pools = options.parse_pools(on or [])
     if pools and not prefect:
         raise UserError("--on needs Prefect", where="--no-prefect", remedies=["leave one out"])
-    summary = _run_one(Pipeline(spec, request, read_environment()), pools, prefect=prefect)
+    settings = read_environment()
+    summary = _run_one(Pipeline(spec, request, settings), pools, prefect=prefect)
+    summary["next"] = list_next(spec, summary, settings)
     if as_json:
         print_json(summary)
     else:
@@ -112,16 +119,18 @@ def _check_all(model: str | None, every: bool, more: bool) -> None:
 
 def _run_one(pipeline: Pipeline, pools: Mapping[str, str], *, prefect: bool) -> dict[str, Any]:
     pipeline.check()
-    refs = run_unchanged(pipeline) if prefect and not pools and not has_server() else None
+    url, keeps_runs = None, has_server()
+    refs = run_unchanged(pipeline) if prefect and not pools and not keeps_runs else None
     if refs is None and prefect:
         with progress_bars(), use_server(pipeline.settings, tell):
             from regrow.prefect.run import run_request
 
-            refs = run_request(pipeline.request, pools)
+            refs, url = run_request(pipeline.request, pools)
     elif refs is None:
         with progress_bars():
             refs = run_directly(pipeline)
-    return summarize_run(pipeline, refs)
+    # A server that was started for this run has ended with it.
+    return {**summarize_run(pipeline, refs), "prefect_url": url if keeps_runs else None}
 
 
 def _run_all(preset: str | None, data: DataChoice, *, as_json: bool) -> None:
@@ -147,8 +156,7 @@ def _run_all(preset: str | None, data: DataChoice, *, as_json: bool) -> None:
 
 def _print_summary(summary: dict[str, Any]) -> None:
     stages = [
-        [ref["stage"], "cached" if ref["cached"] else "done", f"{ref['seconds']:.1f} s"]
-        for ref in summary["stages"]
+        [ref["stage"], _state_result(ref), f"{ref['seconds']:.1f} s"] for ref in summary["stages"]
     ]
     print_table(f"{summary['model']} ({summary['preset']})", ["stage", "", "time"], stages)
     if summary["data_kind"] == "sample":
@@ -161,10 +169,22 @@ def _print_summary(summary: dict[str, Any]) -> None:
     if summary["warnings"]:
         console.print(f"\n[yellow]{len(summary['warnings'])} warnings about the data:[/]")
         for warning in summary["warnings"][:MAX_WARNINGS]:
-            console.print(f"  {warning}", markup=False, soft_wrap=True)
-    console.print(f"\n{summary['decision']['reason']}", markup=False, soft_wrap=True)
-    if summary["decision"]["action"] == "held":
-        console.print(f"regrow status {summary['model']} shows how to approve or reject it")
+            print_text(f"  {warning}")
+    decision = summary["decision"]
+    print_text(f"\n{decision['reason']}", STYLES.get(decision["action"], ""))
     for remark in summary["remarks"]:
-        console.print(remark, style="yellow", markup=False, soft_wrap=True)
-    console.print(f"report: {summary['report']}", markup=False, soft_wrap=True)
+        print_text(remark, "yellow")
+    console.print("\nnext:", style="bold")
+    for command in summary["next"]:
+        print_command(f"  {command}")
+    links = {"report": summary["report"], "Prefect": summary["prefect_url"]}
+    if str(summary["report_url"]).startswith("http"):
+        links["report in the browser"] = summary["report_url"]
+    for name, link in links.items():
+        if link:
+            print_command(f"{name}: {link}")
+
+
+def _state_result(ref: dict[str, Any]) -> str:
+    made = f"done on {ref['place']}" if ref["place"] else "done"
+    return "cached" if ref["cached"] else made

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from regrow.base.errors import UserError
 from regrow.base.files import write_text
 from regrow.base.settings import Settings
-from regrow.operations.find_runs import find_run, read_entries
+from regrow.operations.find_runs import find_run, read_entries, shorten_id
 from regrow.pipeline.request import flatten
 from regrow.pipeline.runs import RunRecord
 from regrow.report.evaluation import Direction
@@ -184,7 +184,7 @@ def _describe_run(
     registered = f"{facts['registered_name']}@{facts['version']}" if facts else None
     gone = [stage for stage in record.stages if stage not in entries]
     return {
-        "run": record.run_id,
+        "run": shorten_id(record.run_id),
         "model": record.request.model,
         "preset": record.request.preset,
         "started": record.started_at,

@@ -45,6 +45,11 @@ def find_run(home: Home, name: str) -> RunRecord:
     raise _unknown(home, name)
 
 
+def shorten_id(run_id: str) -> str:
+    """The end of a run's id, which is enough to find it."""
+    return run_id.rpartition("-")[2]
+
+
 def read_entry(home: Home, ref: StageRef | None) -> Entry | None:
     """The stored result behind a reference, unchecked; None if it was removed."""
     if ref is None:

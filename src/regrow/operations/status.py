@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from regrow.base.project import load_specs
 from regrow.base.settings import Settings
 from regrow.pipeline.runs import last_run
 from regrow.pipeline.upkeep import check_champion
@@ -18,12 +19,15 @@ def read_status(model: str, settings: Settings) -> dict[str, Any]:
     Imports no heavy library.
     """
     record = last_run(settings.home, model)
+    specs, _errors = load_specs([model])  # what can no longer be loaded has its runs all the same
     return {
         "model": model,
         "last_run": record.run_id if record else None,
+        "last_run_at": record.started_at if record else None,
         "outcome": record.outcome(settings.home) if record else "never run",
         "data": record.request.data if record else None,
         "error": record.error if record else None,
+        "unit": specs[0].gate.unit if specs else "",
         "champion": read_champion(ChampionRef(model), settings),
         "champion_on_sample": read_champion(ChampionRef(model, sample=True), settings),
         # The scope of one trained on the sample ends in ".sample".
@@ -42,9 +46,12 @@ def read_champion(ref: ChampionRef, settings: Settings) -> dict[str, Any] | None
     if state is None:
         return None
     upkeep = check_champion(ref, state, settings)
+    last = state.decision
     return {
-        **asdict(state.decision),
+        **asdict(last),
         "alias": state.alias,
+        # Both were scored on the same test data.
+        "figure": last.challenger if last.version == state.alias else last.champion,
         "frozen": state.frozen,
         "held": [asdict(decision) for decision in state.held],
         "problem": state.problem,

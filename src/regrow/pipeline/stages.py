@@ -45,6 +45,7 @@ class StageRef(BaseModel):
     Attributes:
         digest: of the contents of its files.
         manifest_digest: of its facts, among others; "" in records of older runs.
+        place: the work pool that made it; None for the run's own process.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,3 +57,4 @@ class StageRef(BaseModel):
     cached: bool
     seconds: float
     manifest_digest: str = ""
+    place: str | None = None

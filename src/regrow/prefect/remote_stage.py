@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from regrow.base.errors import ProcessDied, UserError
 from regrow.base.files import write_json
+from regrow.base.progress import note
 from regrow.base.settings import Settings
 from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.stages import Stage, StageRef, check_stages
@@ -90,6 +91,7 @@ def run_remotely(
         UserError: the stage failed on the worker, or the worker uses another store.
         TimeoutError: it has not ended in time.
     """
+    note(f"{stage} was sent to the work pool {pool}")
     submitted: Any = run_deployment(
         f"stage/{pool}",
         parameters={
@@ -104,7 +106,7 @@ def run_remotely(
     flow_run = _wait(submitted, timeout_s, pickup_timeout_s)
     ref = _read_reference(pipeline.settings, flow_run, pool, timeout_s)
     pipeline.entry(ref)
-    return ref
+    return ref.model_copy(update={"place": pool})
 
 
 def _read_reference(settings: Settings, flow_run: FlowRun, pool: str, timeout_s: float) -> StageRef:

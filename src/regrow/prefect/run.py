@@ -6,7 +6,7 @@ The server is that of `regrow.prefect.session.use_server`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import copy_context
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from prefect.settings import (
     temporary_settings,
 )
 from prefect.states import Cancelled
+from prefect.utilities.urls import url_for
 
 from regrow.base.interruption import last_words
 from regrow.base.project import get_spec
@@ -36,8 +37,10 @@ log = logging.getLogger(__name__)
 HEARTBEAT_INTERVAL_S = 30
 
 
-def run_request(request: RunRequest, on: Mapping[str, str]) -> dict[Stage, StageRef]:
-    """Runs a model's flow for a request.
+def run_request(
+    request: RunRequest, on: Mapping[str, str]
+) -> tuple[dict[Stage, StageRef], str | None]:
+    """Runs a model's flow for a request; returns its stages, and the page of the run in Prefect.
 
     Args:
         request: what to run.
@@ -46,22 +49,28 @@ def run_request(request: RunRequest, on: Mapping[str, str]) -> dict[Stage, Stage
     Raises:
         UserError: the server cannot be used, or the run failed for a reason that a user can fix.
     """
-    refs: dict[Stage, StageRef] = run_flow(
-        make_flow(get_spec(request.model)),
-        **request.model_dump(mode="json", exclude={"model", "trial"}),
-        on=dict(on),
+    started: list[UUID] = []
+    parameters = request.model_dump(mode="json", exclude={"model", "trial"})
+    refs: dict[Stage, StageRef] = _run(
+        make_flow(get_spec(request.model)), started, (), {**parameters, "on": dict(on)}
     )
-    return refs
+    return refs, url_for("flow-run", obj_id=started[0])
 
 
 def run_flow(flow: Flow[..., Any], *args: Any, **parameters: Any) -> Any:
     """Calls a flow; see `run_request`. With `return_state=True` returns its final state."""
+    return _run(flow, [], args, parameters)
+
+
+def _run(
+    flow: Flow[..., Any], started: list[UUID], args: Sequence[Any], parameters: Mapping[str, Any]
+) -> Any:
+    """Calls a flow, and appends the id of its run to `started`."""
     settings = get_current_settings()
     if settings.api.url:
         check_server()
     chosen = "heartbeat_frequency" in settings.flows.model_fields_set
     interval = {} if chosen else {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: HEARTBEAT_INTERVAL_S}
-    started: list[UUID] = []
 
     def remember(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
         started.append(flow_run.id)

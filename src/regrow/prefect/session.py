@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from regrow.base.network import check_network
+from regrow.base.secrets import hide_secrets
 from regrow.base.settings import Settings
 from regrow.base.variables import keep_variables
 from regrow.prefect.own_server import check_answers, run_server
@@ -36,6 +37,7 @@ def use_server(settings: Settings, say: Callable[[str], None]) -> Iterator[None]
     """
     check_network()
     if chosen := find_choice(API_URL):
+        say(f"using the Prefect server at {hide_secrets(chosen.value)}")
         check_answers(chosen.value, chosen.where)
         try:
             yield
