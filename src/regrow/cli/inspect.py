@@ -13,7 +13,7 @@ from regrow.base.project import get_spec, list_models, load_specs
 from regrow.base.settings import read_environment
 from regrow.base.spec import ModelSpec
 from regrow.cli import options
-from regrow.cli.output import console, print_json, print_table
+from regrow.cli.output import console, print_json, print_table, print_text
 from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import (
     DataChoice,
@@ -102,7 +102,7 @@ def why(
         mark = "[green]cached[/]" if verdict["cached"] else "[yellow]will run[/]"
         console.print(f"[bold]{verdict['stage']:<9}[/] {mark}")
         for reason in verdict["reasons"]:
-            console.print(f"          {reason}", markup=False, soft_wrap=True)
+            print_text(f"          {reason}")
 
 
 @app.command(epilog="Example: [bold]regrow log air-quality[/]")
@@ -126,7 +126,7 @@ def log(
     for d in decisions:
         line = f"{d.at}  {d.action}, version {d.version}, data {d.data_version}"
         line += f", by {d.by}" if d.by else ""
-        console.print(f"{line}\n  {d.reason}", markup=False, soft_wrap=True)
+        print_text(f"{line}\n  {d.reason}")
 
 
 def _list_models(*, shipped: bool, as_json: bool) -> None:

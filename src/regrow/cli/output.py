@@ -30,10 +30,16 @@ def print_error(error: Exception) -> None:
 
     With --json its fields are the document on standard output, unless there is one already.
     """
-    error_console.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+    text = f"[bold red]error:[/] {escape(str(error))}"
+    error_console.print(text, soft_wrap=not error_console.is_terminal)
     if "--json" in sys.argv and not _documents:
         fields = error.fields() if isinstance(error, UserError) else {"what": str(error)}
         print_json({"error": fields})
+
+
+def warn(text: str) -> None:
+    """Prints a remark on standard error; on a terminal its lines end between words."""
+    error_console.print(text, style="yellow", markup=False, soft_wrap=not error_console.is_terminal)
 
 
 def tell(text: str) -> None:

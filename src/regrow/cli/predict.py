@@ -19,6 +19,7 @@ from regrow.cli.output import (
     print_table,
     progress_bars,
     waiting,
+    warn,
 )
 from regrow.cli.terminal import prepare_terminal
 from regrow.registry.lookup import check_version
@@ -87,7 +88,7 @@ def predict(
         found = predict_files(champion, settings, inputs)
     frame, used = found.frame, found.used
     if remark := describe_ranges(found.ranges, used):
-        error_console.print(remark, style="yellow", markup=False, soft_wrap=True)
+        warn(remark)
     if output:
         write_frame(frame, output)
         error_console.print(f"{len(frame)} predictions by {used} written to {output}", markup=False)

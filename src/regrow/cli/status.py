@@ -129,7 +129,7 @@ def _print_run(row: Mapping[str, Any]) -> None:
 def _print_champion(title: str, champion: Mapping[str, Any], *, in_full: bool) -> None:
     """What a champion needs of a person; in full also the last decision."""
     if in_full:
-        print_text(f"  {title}: version {champion['alias'] or 'none'}: {champion['reason']}")
+        print_text(f"  {title}: {champion['reason']}")
     if champion["frozen"]:
         print_text(f"  {title} is frozen: {champion['frozen']}")
     for held in champion["held"]:
