@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY, SAMPLE
+from tests.conftest import SAMPLE
 from tests.support.commands import own_environment
+from tests.support.wheels import build_wheel, unpack_wheel
 
 pytestmark = pytest.mark.slow
 Installed = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -22,17 +23,7 @@ Installed = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the wheel installs."""
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
-        cwd=REPOSITORY,
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "site")
-    return folder / "site"
+    return unpack_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture
@@ -103,9 +94,7 @@ def test_an_installed_package_adds_a_model(installed: Installed, tmp_path: Path)
         "[project]\nname = 'tides'\nversion = '1'\n"
         "[project.entry-points.'regrow.models']\ntides = 'tides'\n"
     )
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=source, check=True, capture_output=True)
-    with zipfile.ZipFile(tmp_path / "tides-1-py2.py3-none-any.whl") as archive:
+    with zipfile.ZipFile(build_wheel(source, tmp_path)) as archive:
         archive.extractall(tmp_path / "installed")
     listed = installed("list", path=tmp_path / "installed")
     assert listed.returncode == 0, listed.stderr

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from regrow.base.errors import UserError
+from regrow.scaffold.new import KINDS, Template
 from tests.conftest import REPOSITORY
 from tests.support.commands import REGROW, Launcher, own_environment
+from tests.support.wheels import unpack_wheel
 
 DOC = REPOSITORY / "docs" / "your-own-model.md"
 WALK = re.compile(r"<!-- walk -->\n```shell\n(.*?)```", re.DOTALL)
@@ -51,7 +54,13 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return values
 
 
-def test_the_walk_of_the_page(folder: Path, environment: dict[str, str]) -> None:
+def test_the_walk_of_the_page_with_the_wheel(
+    folder: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "wheel").mkdir()
+    environment["PYTHONPATH"] = str(site := unpack_wheel(tmp_path / "wheel"))
+    where = shell("python -c 'import regrow; print(regrow.__file__)'", folder, environment)
+    assert Path(where.strip()).is_relative_to(site)
     lines = [line for block in WALK.findall(DOC.read_text()) for line in block.splitlines()]
     assert len(lines) >= 7
     printed = {line: shell(line, folder, environment) for line in lines}
@@ -68,18 +77,39 @@ def test_the_walk_of_the_page(folder: Path, environment: dict[str, str]) -> None
     shell(f"{sys.executable} -m pytest -q tests", folder, environment)
 
 
-@pytest.mark.parametrize(("name", "template"), [("opinions", "text"), ("curve", "stages")])
-def test_the_other_templates_run(
-    folder: Path, environment: dict[str, str], launcher: Launcher, name: str, template: str
+@pytest.mark.parametrize(
+    ("name", "template"), [("opinions", "text"), ("curve", "stages"), ("shapes", "pictures")]
+)
+def test_the_other_templates_run_and_train_again_with_other_data(
+    folder: Path, environment: dict[str, str], launcher: Launcher, name: str, template: Template
 ) -> None:
-    for arguments in (
-        ("new", name, "--template", template),
-        ("run", name, "--preset", "quick", "--no-prefect"),
-        ("predict", name, f"data/{name}.csv", "-o", "found.csv"),
-    ):
+    def regrow(*arguments: str) -> str:
         done = launcher.run(*REGROW, *arguments, env=environment, cwd=folder)
         assert done.returncode == 0, done.stderr
-    assert len((folder / "found.csv").read_text().splitlines()) == 601
+        return done.stdout
+
+    kind = KINDS[template]
+    data = folder / "data" / f"{name}{kind.suffix}"
+    regrow("new", name, "--template", template)
+    for tool in (
+        "ruff check .",
+        "ruff format --check --line-length 100 .",
+        f"mypy --strict {name}",
+    ):
+        shell(tool, folder, environment)
+    run = ("run", name, "--preset", "quick", "--no-prefect")
+    regrow(*run)
+    kind.write_example(data, seed=1)
+    regrow(*run)
+    assert "version 2" in regrow("log", name)
+    if template == "pictures":
+        with zipfile.ZipFile(data) as archive:
+            archive.extract("circle/000.png", folder)
+        regrow("predict", name, "circle/000.png", "-o", "found.csv")
+        assert (folder / "found.csv").read_text().splitlines()[1].startswith("000.png,")
+    else:
+        regrow("predict", name, str(data), "-o", "found.csv")
+        assert len((folder / "found.csv").read_text().splitlines()) == 601
 
 
 def test_mistakes_are_told_before_anything_is_trained(

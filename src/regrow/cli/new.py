@@ -15,7 +15,8 @@ from regrow.cli.terminal import prepare_terminal
 EXAMPLES = (
     "Examples: [bold]regrow new churn[/]   "
     "[bold]regrow new churn --from customers.csv --target churned[/]   "
-    "[bold]regrow new opinions --template text[/]   [bold]regrow new fit --template stages[/]"
+    "[bold]regrow new opinions --template text[/]   "
+    "[bold]regrow new shapes --template pictures[/]   [bold]regrow new fit --template stages[/]"
 )
 
 app = typer.Typer()
@@ -26,20 +27,22 @@ def new(
     name: Annotated[str, typer.Argument(help="The model's name, such as churn.")],
     data: Annotated[
         str | None,
-        typer.Option("--from", metavar="FILE", help="A CSV or Parquet file, or its URL."),
+        typer.Option(
+            "--from", metavar="FILE", help="A CSV or Parquet file, a zip of pictures, or its URL."
+        ),
     ] = None,
     target: Annotated[
         str | None, typer.Option(help="The column to predict; by default the last one.")
     ] = None,
     template: Annotated[
-        str, typer.Option(metavar="table|text|stages", help="What kind of model.")
+        str, typer.Option(metavar="table|text|pictures|stages", help="What kind of model.")
     ] = "table",
     as_json: Json = False,
 ) -> None:
     """Writes a model into the project of this folder, or starts a project here.
 
     With --from it looks at the file and states what each column is for; without it the model comes
-    with a small generated table. Either way `regrow run NAME` goes through all stages at once.
+    with a few generated rows or pictures. Either way `regrow run NAME` goes through all stages.
     """
     prepare_terminal()
     from typing import get_args

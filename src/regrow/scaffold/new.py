@@ -7,6 +7,7 @@ import keyword
 import os
 import re
 import sys
+import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,16 +21,35 @@ from regrow.base.errors import UserError
 from regrow.base.files import atomic_write
 from regrow.base.project_file import FILE, read_project
 from regrow.scaffold.columns import Guess, guess_columns
-from regrow.scaffold.examples import write_customers, write_measurements, write_reviews
+from regrow.scaffold.examples import (
+    write_customers,
+    write_measurements,
+    write_reviews,
+    write_shapes,
+)
 from regrow.tabular.cleaning import read_table
 from regrow.tabular.model import GATES
+from regrow.vision.labelled import check_labelled
 
-Template = Literal["table", "text", "stages"]
+Template = Literal["table", "text", "pictures", "stages"]
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-EXAMPLES: Mapping[Template, Callable[[Path], None]] = {
-    "table": write_customers,
-    "text": write_reviews,
-    "stages": write_measurements,
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a template consists of: the folder of its files, and the data that it comes with."""
+
+    folder: str
+    write_example: Callable[..., None]
+    title: str = ""
+    suffix: str = ".csv"
+
+
+KINDS: Mapping[Template, Kind] = {
+    "table": Kind("table", write_customers),
+    "text": Kind("table", write_reviews),
+    "pictures": Kind("pictures", write_shapes, "labels for pictures", ".zip"),
+    "stages": Kind("stages", write_measurements, "custom stages"),
 }
 MODELS = re.compile(r"^models\s*=\s*\[(.*?)\]", re.MULTILINE | re.DOTALL)
 
@@ -62,8 +82,10 @@ def make_model(
     Args:
         root: the project's folder.
         name: the model's name, such as "churn" or "customer-churn".
-        template: "table" and "text" are subclasses of `regrow.Model`; "stages" has functions.
-        data: a CSV or Parquet file, or the http(s) URL of one; by default a small generated table.
+        template: "table" and "text" are subclasses of `regrow.Model`; "pictures" and "stages" have
+            functions.
+        data: a CSV or Parquet file, for pictures a zip with a folder for each label, or the http(s)
+            URL of one; by default a few generated rows or pictures.
         target: the column to predict; by default the last one.
 
     Raises:
@@ -71,28 +93,20 @@ def make_model(
     """
     package = name.replace("-", "_")
     _check_name(root, name, package)
+    kind = KINDS[template]
+    address = f"data/{name}{kind.suffix}"
+    with tempfile.TemporaryDirectory(prefix="regrow-") as temporary_folder:
+        if data is None:
+            _check_free(root, address)
+            (root / "data").mkdir(parents=True, exist_ok=True)
+            kind.write_example(root / address)
+            source = root / address
+        else:
+            address, source = _find_data(root, data, Path(temporary_folder))
+        guess = _look_at(source, data, address, template, target)
+    values = _values(name, package, address, guess, kind.title)
     files: dict[str, str] = {}
-    guess = None
-    if data is None:
-        address = f"data/{name}.csv"
-        _check_free(root, address)
-        (root / "data").mkdir(parents=True, exist_ok=True)
-        EXAMPLES[template](root / address)
-        source = root / address
-    else:
-        address, source = _find_data(root, data)
-    if template != "stages":
-        guess = guess_columns(read_table(source, data or address), data or address, target)
-    elif data is not None:
-        raise UserError(
-            "stages of your own read the data themselves",
-            where="--from",
-            received=data,
-            remedies=["leave --from out, and change the example's data.py and spec.py"],
-        )
-    values = _values(name, package, address, guess)
-    folder = "stages" if template == "stages" else "table"
-    for path in sorted(f for f in _templates().list_templates() if f.startswith(f"{folder}/")):
+    for path in sorted(f for f in _templates().list_templates() if f.startswith(f"{kind.folder}/")):
         text = _templates().get_template(path).render(values)
         files[f"{package}/{Path(path).name.removesuffix('.j2')}"] = text
     files[f"{package}/__init__.py"] = ""
@@ -108,6 +122,24 @@ def make_model(
         temporary.write_text(project, encoding="utf-8")
     shown = [path for path, text in files.items() if text]
     return Made(root, name, (FILE, *shown, *([] if data else [address])), guess)
+
+
+def _look_at(
+    source: Path, data: str | None, address: str, template: Template, target: str | None
+) -> Guess | None:
+    """What the columns of a table are for; of pictures only that they have labels."""
+    if KINDS[template].folder == "table":
+        return guess_columns(read_table(source, data or address), data or address, target)
+    if data is not None and template == "stages":
+        raise UserError(
+            "stages of your own read the data themselves",
+            where="--from",
+            received=data,
+            remedies=["leave --from out, and change the example's data.py and spec.py"],
+        )
+    if data is not None:
+        check_labelled(source, data)
+    return None
 
 
 def _check_name(root: Path, name: str, package: str) -> None:
@@ -139,26 +171,24 @@ def _check_free(root: Path, path: str) -> None:
         )
 
 
-def _find_data(root: Path, data: str) -> tuple[str, Path]:
+def _find_data(root: Path, data: str, temporary: Path) -> tuple[str, Path]:
     """The address of the data as the model states it, and a local file to look at."""
     if urlsplit(data).scheme in ("http", "https"):
-        return data, _download(data)
+        return data, _download(data, temporary)
     path = Path(data).expanduser().resolve()
     if not path.is_file():
         raise UserError(
             "there is no such file of data",
             where="--from",
             received=data,
-            expected="a CSV or Parquet file, or the http(s) URL of one",
+            expected="a CSV or Parquet file, a zip of pictures, or the http(s) URL of one",
         )
     inside = path.is_relative_to(root.resolve())
     return (path.relative_to(root.resolve()).as_posix() if inside else str(path)), path
 
 
-def _download(url: str) -> Path:
-    """A temporary copy of what is at a URL, to look at."""
-    import tempfile
-
+def _download(url: str, folder: Path) -> Path:
+    """A copy of what is at a URL, to look at."""
     from regrow.base.progress import report
     from regrow.sources.download import Expected
     from regrow.sources.locations import Location
@@ -166,7 +196,7 @@ def _download(url: str) -> Path:
     from regrow.sources.upstream import read_upstream
 
     name = Path(urlsplit(url).path).name or "data.csv"
-    path = Path(tempfile.mkdtemp(prefix="regrow-")) / name
+    path = folder / name
     try:
         read_upstream(
             Location(url, Expected("of a file not seen before")),
@@ -182,13 +212,15 @@ def _download(url: str) -> Path:
     return path
 
 
-def _values(name: str, package: str, address: str, guess: Guess | None) -> dict[str, Any]:
+def _values(
+    name: str, package: str, address: str, guess: Guess | None, title: str
+) -> dict[str, Any]:
     gate = GATES[guess.task] if guess else None
     return {
         "name": name,
         "package": package,
         "kind": "".join(part.capitalize() for part in name.split("-")),
-        "title": f"predicts {guess.target}" if guess else "custom stages",
+        "title": f"predicts {guess.target}" if guess else title,
         "address": address,
         "guess": guess,
         "metric": gate.metric if gate else "",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.base.archive_members import is_damage, is_litter
 from regrow.base.digests import digest_file
-from regrow.base.errors import DataError, shorten_list
+from regrow.base.errors import DataError
 from regrow.base.file_kinds import ZIP
 from regrow.vision.canvas import check_scaled
-from regrow.vision.decoding import Array, list_endings, read_rgb
+from regrow.vision.decoding import Array, read_rgb
+from regrow.vision.zips import choose_pictures, explain_zip, extract
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 COLUMNS = ("name", "role", "path", "sha256", "bytes", "mode", "frames", "width", "height")
 MEASURES = ("brightness", "contrast")
 WEIGHTS = "weights.h5"
-MAX_ZIPPED, MAX_BYTES = 100, 1_000_000_000
-ENCRYPTED = 0x1  # a member's flag
+MAX_ZIPPED = 100
 
 
 @dataclass(frozen=True)
@@ -119,63 +117,10 @@ def _list_pictures(
     if not zipped:
         yield origin, partial(shutil.copyfile, path)
         return
-    with _explain_damage(origin), zipfile.ZipFile(path) as archive:
-        for member in _choose_members(archive, origin, notes):
+    with explain_zip(origin), zipfile.ZipFile(path) as archive:
+        for member in choose_pictures(archive, origin, notes, MAX_ZIPPED):
             label = f"{origin}, {member.filename}"
-            yield label, partial(_extract, archive, member, label)
-
-
-@contextmanager
-def _explain_damage(where: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if not is_damage(error):
-            raise
-        raise DataError(
-            "the zip of pictures cannot be read",
-            where=where,
-            received=f"{type(error).__name__}: {error}",
-            expected="a whole zip, packed in the usual way (Deflate) and without a password",
-            remedies=["unpack it and pack the pictures again, or give one of them"],
-        ) from error
-
-
-def _choose_members(
-    archive: zipfile.ZipFile, origin: str, notes: list[str]
-) -> list[zipfile.ZipInfo]:
-    endings = tuple(list_endings())
-    files = [one for one in archive.infolist() if not (one.is_dir() or is_litter(one.filename))]
-    members = [one for one in files if one.filename.lower().endswith(endings)]
-    others = sorted(one.filename for one in files if not one.filename.lower().endswith(endings))
-    size = sum(member.file_size for member in members)
-    if not 0 < len(members) <= MAX_ZIPPED or size > MAX_BYTES:
-        raise DataError(
-            "the zip cannot be taken as pictures",
-            where=origin,
-            received=f"{len(members)} pictures, {size:,} bytes"
-            + (f"; other files: {shorten_list(others)}" if others else ""),
-            expected=f"1 to {MAX_ZIPPED} pictures, {MAX_BYTES:,} bytes in all at most",
-            remedies=["save what is not PNG, JPEG or the like (HEIC, say) as JPEG, and pack that"],
-        )
-    for member in members:
-        if member.flag_bits & ENCRYPTED:
-            raise DataError(
-                "the zip of pictures is encrypted, and regrow has no password for it",
-                where=f"{origin}, {member.filename}",
-                expected="a zip without a password",
-                remedies=["unpack it and pack the pictures again without one"],
-            )
-    if others:
-        notes.append(
-            f"of {origin} these files are not pictures and were left out: {shorten_list(others)}"
-        )
-    return sorted(members, key=lambda one: one.filename)
-
-
-def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: str, target: Path) -> None:
-    with _explain_damage(label), archive.open(member) as reader, target.open("wb") as stream:
-        shutil.copyfileobj(reader, stream)
+            yield label, partial(extract, archive, member, label)
 
 
 def _describe(
