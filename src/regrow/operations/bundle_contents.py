@@ -16,6 +16,7 @@ from regrow.base.home import Home
 from regrow.operations.archive import Archive, Listing
 from regrow.registry.names import ChampionRef
 from regrow.sources.catalog import RelativePath, Sha256
+from regrow.sources.versions import Version
 
 LOCK, PACKAGES = "requirements.lock", "packages.txt"
 # With other versions of these a model may answer differently; import checks that.
@@ -66,10 +67,16 @@ class BundledChampion(BaseModel):
 
 
 class Contents(Listing):
-    """The content of a bundle."""
+    """The content of a bundle.
+
+    Attributes:
+        downloads: the source of each file of data, by the file's SHA-256.
+        versions: of the sources whose data are newer than declared.
+    """
 
     libraries: dict[str, str]
     downloads: dict[Sha256, str]
+    versions: tuple[Version, ...] = ()
     champions: list[BundledChampion]
 
     @model_validator(mode="after")

@@ -30,6 +30,7 @@ from regrow.registry.publication import decision_on
 from regrow.sources.catalog import declared_sources
 from regrow.sources.locations import obtain
 from regrow.sources.retries import make_retries
+from regrow.sources.versions import Version, current_source, read_versions
 from regrow.store.entry import FileInfo
 from regrow.store.fingerprint import library_version
 
@@ -95,13 +96,14 @@ def _plan(
     files: dict[str, Path] = {}
     champions: list[BundledChampion] = []
     downloads: dict[str, str] = {}
+    versions: dict[str, Version] = {}
     absent: list[str] = []
     for spec in specs:
         found = list(_find_champions(spec, settings, files))
         champions += found
         # A model that was trained on the sample needs no source: the sample is part of the code.
         if sources and (not found or any(not one.sample for one in found)):
-            _find_sources(spec, settings, files, downloads, absent)
+            _find_sources(spec, settings, files, downloads, versions, absent)
     if not champions and not downloads:
         raise UserError(
             "there is nothing to bundle: no champion, and no source was asked for",
@@ -120,6 +122,7 @@ def _plan(
             created_at=now(),
             libraries={name: library_version(name) for name in COMPARED_LIBRARIES},
             downloads=downloads,
+            versions=tuple(versions.values()),
             champions=champions,
             files=written,
         )
@@ -132,13 +135,15 @@ def _find_sources(
     settings: Settings,
     files: dict[str, Path],
     downloads: dict[str, str],
+    versions: dict[str, Version],
     absent: list[str],
 ) -> None:
     declared = declared_sources(settings)
     for name in spec.sources:
+        current = current_source(settings.home, declared[name])
         try:
             got = obtain(
-                declared[name],
+                current,
                 settings.home.downloads,
                 settings.mirror,
                 report,
@@ -149,6 +154,8 @@ def _find_sources(
                 raise
             absent.append(name)
             continue
+        if current.version != declared[name].version:
+            versions[name] = read_versions(settings.home, name)[-1]
         downloads[got.expected.sha256] = name
         files[f"downloads/{got.expected.sha256}"] = got.path
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from regrow.registry.publication import Champion, publish_release
 from regrow.registry.release import Release
 from regrow.sources.download import Expected
 from regrow.sources.locations import cache_path
+from regrow.sources.versions import Version, read_versions, record_version
 from regrow.store.fingerprint import library_version
 
 
@@ -64,6 +65,7 @@ def import_bundle(
         releases = [_check_champion(one, folder) for one in contents.champions]
         ensure_layout(settings.home)
         _store_downloads(contents, folder, settings)
+        _record_versions(contents.versions, settings)
         champions = []
         for number, (one, release) in enumerate(zip(contents.champions, releases, strict=True)):
             report("registering champions", number, len(releases))
@@ -96,6 +98,14 @@ def _store_downloads(contents: Contents, folder: Path, settings: Settings) -> No
         if name in contents.files:
             settings.home.bundle.mkdir(exist_ok=True)
             move_into_place(folder / name, settings.home.bundle / name)
+
+
+def _record_versions(versions: Sequence[Version], settings: Settings) -> None:
+    """Makes the data in the bundle current where no other version was ever recorded."""
+    for version in versions:
+        with exclusive(settings.home.source_lock(version.source)):
+            if not read_versions(settings.home, version.source):
+                record_version(settings.home, version)
 
 
 @contextmanager
