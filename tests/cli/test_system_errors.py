@@ -10,6 +10,7 @@ import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from typer.testing import CliRunner
 
 from regrow.base.errors import DataError, UserError
 from regrow.base.home import Home
+from regrow.base.project import get_spec, list_models
 from regrow.base.system_errors import explain
 from regrow.cli.app import app
+from regrow.pipeline.request import make_request
 from regrow.training.inference import load_example
 from tests.conftest import QUICK_RUN, REPOSITORY, SAMPLE, Regrow
 from tests.registry.test_moved_home import digests_of
@@ -32,6 +35,36 @@ obey_file_modes()
 from regrow.cli import main
 main()
 """
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 7 TiB for an array"),
+        RuntimeError("OOM when allocating tensor with shape[64,900000000]"),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 10 bytes"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 10 bytes."),
+    ],
+)
+def test_too_little_memory_is_said(error: Exception) -> None:
+    explained = explain(error)
+    assert explained is not None
+    assert explained.what == "there is not enough memory"
+    assert explain(RuntimeError("the memory network failed")) is None
+
+
+def test_absurd_sizes_of_layers_are_refused() -> None:
+    """Every size of a setting has a limit, so that nothing waits for memory for ever."""
+    for model in list_models():
+        spec = get_spec(model)
+        for name, field in spec.config.model_fields.items():
+            if not any(word in name for word in ("units", "width", "filters", "size", "steps")):
+                continue
+            absurd: Any = 10**12
+            if not isinstance(field.default, int):
+                absurd = [absurd]
+            with pytest.raises(UserError, match="not valid"):
+                make_request(spec, overrides={name: absurd})
 
 
 @pytest.mark.parametrize(

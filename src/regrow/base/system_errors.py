@@ -1,4 +1,4 @@
-"""What the operating system and files refuse, as errors that a person can act on."""
+"""What the operating system, files and memory refuse, as errors that a person can act on."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ NO_ROOM = {ENOSPC, EDQUOT, EFBIG}
 REFUSED = {EACCES, EPERM, EROFS}
 # As SQLite says it, also where a library hands on nothing but the text.
 SQLITE_NO_ROOM = ("database or disk is full",)
+# As TensorFlow, JAX and PyTorch say it, in classes of their own.
+NO_MEMORY = ("OOM when allocating", "RESOURCE_EXHAUSTED", "not enough memory", "out of memory")
 SQLITE_REFUSED = ("attempt to write a readonly database", "unable to open database file")
 
 
 def explain(error: BaseException) -> UserError | None:
-    """What to do about an error of the file system; None for any other error."""
+    """What to do about an error of the file system or of memory; None for any other error."""
     for cause in _causes(error):
         if isinstance(cause, RegrowError):
             return None  # it says what it is about
@@ -45,6 +47,15 @@ def explain(error: BaseException) -> UserError | None:
                     "or set REGROW_HOME to a folder of your own",
                 ],
             )
+        if _is_about_memory(cause):
+            return UserError(
+                "there is not enough memory",
+                received=received,
+                remedies=[
+                    "choose smaller settings: fewer units or rows in a batch, a smaller size",
+                    "or run it where there is more memory; --on train=POOL sends a stage there",
+                ],
+            )
         # As HTTP libraries fail with such variables, without a word on them.
         if not where and _is_about_network(cause) and (problem := find_problem()) is not None:
             return problem
@@ -55,6 +66,11 @@ def explain(error: BaseException) -> UserError | None:
                 remedies=["restore it from where it came, or make it again: regrow run"],
             )
     return None
+
+
+def _is_about_memory(cause: BaseException) -> bool:
+    """Whether memory did not suffice, as Python, NumPy and Keras's backends say it."""
+    return isinstance(cause, MemoryError) or any(text in str(cause) for text in NO_MEMORY)
 
 
 def _is_about_network(cause: BaseException) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
@@ -14,7 +16,7 @@ class StackedAutoencoderConfig(ModelConfig):
     """The settings of stacked-autoencoder."""
 
     # The last is the code. Wide layers below it cost little and halve the error of narrow ones.
-    widths: tuple[int, ...] = Field(
+    widths: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
         (256, 128, 8), min_length=1, max_length=8, description="units of the encoder's layers"
     )
     # Without it 1,250 digits are learnt by heart; chosen on validation digits.
