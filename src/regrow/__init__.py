@@ -45,7 +45,7 @@ PUBLIC = {
     "run": "regrow.api.runs",
     "run_trainings": "regrow.training.seeds",
     "save_example": "regrow.training.inference",
-    "set_seed": "regrow.training.fit",
+    "set_seed": "regrow.training.determinism",
     "status": "regrow.api.views",
 }
 

@@ -30,8 +30,8 @@ from regrow.tabular.model import Model as Model
 from regrow.tabular.model import Split as Split
 from regrow.tabular.model import TrainingConfig as TrainingConfig
 from regrow.tabular.model import columns as columns
+from regrow.training.determinism import set_seed as set_seed
 from regrow.training.fit import fit as fit
-from regrow.training.fit import set_seed as set_seed
 from regrow.training.inference import answer as answer
 from regrow.training.inference import load_model as load_model
 from regrow.training.inference import save_example as save_example

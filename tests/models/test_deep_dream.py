@@ -21,7 +21,7 @@ from regrow.models.deep_dream.dream import (
 )
 from regrow.models.deep_dream.objective import build_objectives
 from regrow.models.deep_dream.spec import SPEC, DeepDreamConfig
-from regrow.training.fit import set_seed
+from regrow.training.determinism import set_seed
 from regrow.vision.animation import save_animation
 from regrow.vision.backbones import build_backbone, cut, preprocess
 from regrow.vision.canvas import to_bytes

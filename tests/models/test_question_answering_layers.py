@@ -14,7 +14,7 @@ from regrow.models.question_answering.counting import count_words, embed_counts
 from regrow.models.question_answering.end_to_end_memory import EndToEndMemory
 from regrow.models.question_answering.query_reduction import QueryReduction, scan_linear
 from regrow.models.question_answering.vocabulary import StoryVocabulary
-from regrow.training.fit import set_seed
+from regrow.training.determinism import set_seed
 
 Array = np.ndarray[Any, np.dtype[Any]]
 WORDS, ANSWERS, SENTENCES, LENGTH = 11, 4, 5, 3

@@ -33,7 +33,7 @@ from regrow.models.question_answering.vocabulary import (
     measure_sizes,
     read_sizes,
 )
-from regrow.training.fit import set_seed
+from regrow.training.determinism import set_seed
 
 WORDS = ["garden", "is", "john", "kitchen", "mary", "the", "to", "went", "where"]
 FRAME = pd.DataFrame(

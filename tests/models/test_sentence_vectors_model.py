@@ -49,7 +49,7 @@ from regrow.models.sentence_vectors.spec import (
     SentenceVectorsConfig,
 )
 from regrow.models.sentence_vectors.table import Sentences
-from regrow.training.fit import set_seed
+from regrow.training.determinism import set_seed
 from regrow.training.inference import find_difference, load_model
 from tests.conftest import Regrow
 from tests.models.test_sentence_vectors_data import download, run_clean

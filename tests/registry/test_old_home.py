@@ -48,7 +48,7 @@ def assert_predicts(home: Path, expected: dict[str, Any], version: int | None = 
     for row, old in zip(rows, expected["predictions"], strict=True):
         for name, value in old.items():
             if isinstance(value, float):
-                assert row[name] == pytest.approx(value, abs=1e-5)
+                assert row[name] == pytest.approx(value, rel=1e-5, abs=1e-5)
             else:  # a picture is named with its folder, as it was given
                 assert str(row[name]).removeprefix(f"{home.parent}/inputs/") == str(value)
 

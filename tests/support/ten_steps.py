@@ -33,8 +33,8 @@ from regrow.models.sentence_vectors.losses import take_mean
 from regrow.models.sentence_vectors.network import build_network as build_autoencoder
 from regrow.models.sentence_vectors.spec import BookConfig, PositionalConfig
 from regrow.models.stacked_autoencoder.network import Coder
+from regrow.training.determinism import set_seed
 from regrow.training.epochs import Epochs
-from regrow.training.fit import set_seed
 from regrow.vision.backbones import build_backbone, cut
 
 STEPS = 10

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 from regrow.base.errors import TrainingDiverged, UserError
+from regrow.training.determinism import set_seed
 from regrow.training.epochs import make_batches
-from regrow.training.fit import CHECKPOINT, data_order, fit, fit_groups, set_seed
+from regrow.training.fit import CHECKPOINT, data_order, fit, fit_groups
 from regrow.training.plan import FitPlan
 from tests.conftest import REPOSITORY
 from tests.support.commands import Command, Launcher, wait_for
@@ -308,7 +309,8 @@ import json, sys
 from pathlib import Path
 import numpy as np, keras
 from tests.training.test_training import make_data, make_model, weights_of
-from regrow.training.fit import fit, set_seed
+from regrow.training.determinism import set_seed
+from regrow.training.fit import fit
 from regrow.training.plan import FitPlan
 set_seed(0)
 x, y = make_data()

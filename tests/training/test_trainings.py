@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from regrow.store.context import StageContext
-from regrow.training.fit import FitResult, set_seed
+from regrow.training.determinism import set_seed
+from regrow.training.fit import FitResult
 from regrow.training.saving import save_model
 from regrow.training.seeds import load_runs, record_of, run_trainings
 from tests.support.stages import make_context

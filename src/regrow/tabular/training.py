@@ -16,7 +16,8 @@ from regrow.base.errors import DataError, UserError
 from regrow.checks.profiles import profile_table
 from regrow.tabular.inputs import TableInputs, compute_features, encode, encode_target, make_layer
 from regrow.tabular.splitting import split_rows
-from regrow.training.fit import fit, set_seed
+from regrow.training.determinism import set_seed
+from regrow.training.fit import fit
 from regrow.training.inference import load_model, save_example
 from regrow.training.plan import FitPlan
 from regrow.training.seeds import record_of, run_trainings

@@ -20,18 +20,6 @@ Order = np.ndarray[Any, np.dtype[np.int32]]
 Batches = Callable[[Any], Any]
 
 
-def make_deterministic() -> None:
-    """Makes the backend's operations give the same bits each time; cannot be undone."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
-    elif keras.backend.backend() == "torch":
-        import torch
-
-        torch.use_deterministic_algorithms(True)
-
-
 class Epochs:
     """Trains and evaluates a compiled model on arrays in memory, one epoch a call.
 

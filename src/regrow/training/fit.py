@@ -9,7 +9,6 @@ is a function of the seed and the epoch alone.
 from __future__ import annotations
 
 import math
-import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,12 +17,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.random import seed_generator
 
 from regrow.base.errors import TrainingDiverged
 from regrow.base.progress import end_epoch, note
 from regrow.training.checkpoints import Array, Checkpoint, identify
-from regrow.training.epochs import Epochs, Order, count_rows, make_deterministic
+from regrow.training.epochs import Epochs, Order, count_rows
 from regrow.training.plan import FitPlan, check_plan
 
 CHECKPOINT = "checkpoint.npz"
@@ -53,21 +51,6 @@ class FitResult:
     steps: int = 0
     seconds: float = 0.0
     resumed_from: int = 0
-
-
-def set_seed(seed: int, *, deterministic: bool = True) -> None:
-    """Seeds Python, NumPy and the backend; one training a process, as these are global."""
-    keras.utils.set_random_seed(seed)
-    # Keras draws the seeds of layers and initializers from Python's generator, which other threads
-    # use as well: those of Prefect, to wait for a random time. This one has the same numbers.
-    seed_generator.python_random = random.Random(seed)
-    if deterministic:
-        make_deterministic()
-
-
-def release_seed() -> None:
-    """Ends `set_seed`: Keras draws from Python's generator again, as the caller's code expects."""
-    seed_generator.python_random = random
 
 
 def fit(

@@ -84,7 +84,7 @@ def _train_once(kept: Path, training: Training) -> dict[str, Any]:
     """The record of a training, which is done unless an earlier process has finished it."""
     import keras
 
-    from regrow.training.fit import release_seed
+    from regrow.training.determinism import release_seed
     from regrow.training.saving import save_model
 
     record = kept / "record.json"

@@ -25,7 +25,8 @@ from regrow.layers import (
 )
 from regrow.models.air_quality.columns import FEATURES, INPUTS, TARGET
 from regrow.models.air_quality.table import Array, Rows, read_rows, refuse_constant, split
-from regrow.training.fit import FitResult, falling_adam, fit, set_seed
+from regrow.training.determinism import set_seed
+from regrow.training.fit import FitResult, falling_adam, fit
 from regrow.training.inference import answer, load_model, save_example
 from regrow.training.plan import FitPlan
 from regrow.training.seeds import record_of, run_trainings

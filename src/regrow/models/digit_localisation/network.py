@@ -12,7 +12,8 @@ from regrow.layers import SpatialSoftmax
 from regrow.models.digit_localisation.boxes import BoxLoss
 from regrow.models.digit_localisation.data import SceneSplit, profile_scenes, read_scenes
 from regrow.models.digit_localisation.scenes import CANVAS
-from regrow.training.fit import falling_adam, fit, set_seed
+from regrow.training.determinism import set_seed
+from regrow.training.fit import falling_adam, fit
 from regrow.training.inference import load_model, save_example
 from regrow.training.plan import FitPlan
 from regrow.training.seeds import record_of, run_trainings

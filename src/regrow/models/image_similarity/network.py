@@ -18,7 +18,8 @@ from keras import ops
 from regrow.layers import EuclideanDistance
 from regrow.models.image_similarity.pairs import Pairs, make_pairs
 from regrow.models.image_similarity.threshold import choose_threshold
-from regrow.training.fit import falling_adam, fit, set_seed
+from regrow.training.determinism import set_seed
+from regrow.training.fit import falling_adam, fit
 from regrow.training.inference import answer, load_model, save_example
 from regrow.training.plan import FitPlan
 from regrow.training.seeds import record_of, run_trainings

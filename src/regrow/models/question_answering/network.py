@@ -24,8 +24,9 @@ from regrow.models.question_answering.vocabulary import (
     measure_sizes,
     read_sizes,
 )
+from regrow.training.determinism import set_seed
 from regrow.training.epochs import count_rows
-from regrow.training.fit import FitResult, fit_groups, set_seed
+from regrow.training.fit import FitResult, fit_groups
 from regrow.training.inference import load_model, save_example
 from regrow.training.plan import FitPlan
 from regrow.training.seeds import record_of, run_trainings

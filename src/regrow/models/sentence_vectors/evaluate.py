@@ -30,7 +30,7 @@ from regrow.models.sentence_vectors.probe import measure_f1
 from regrow.models.sentence_vectors.table import read_documents
 from regrow.report.charts import plot_comparison
 from regrow.report.evaluation import Comparison, Evaluation, Figures, Scores, Table
-from regrow.training.fit import set_seed
+from regrow.training.determinism import set_seed
 from regrow.training.seeds import load_runs
 
 if TYPE_CHECKING:

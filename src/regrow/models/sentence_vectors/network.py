@@ -29,7 +29,8 @@ from regrow.models.sentence_vectors.layers import (
 )
 from regrow.models.sentence_vectors.losses import ContextError, ReconstructionError, take_mean
 from regrow.text.vocabulary import pad
-from regrow.training.fit import falling_adam, fit_groups, set_seed
+from regrow.training.determinism import set_seed
+from regrow.training.fit import falling_adam, fit_groups
 from regrow.training.inference import load_model, save_example
 from regrow.training.plan import FitPlan
 from regrow.training.seeds import record_of, run_trainings

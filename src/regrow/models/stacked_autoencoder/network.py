@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from regrow.training.fit import FitResult, falling_adam, fit, set_seed
+from regrow.training.determinism import set_seed
+from regrow.training.fit import FitResult, falling_adam, fit
 from regrow.training.inference import answer, load_model, save_example
 from regrow.training.plan import FitPlan
 from regrow.training.seeds import record_of, run_trainings
