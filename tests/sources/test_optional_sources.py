@@ -13,7 +13,7 @@ import pytest
 from regrow.base.errors import SourceError, UserError, is_transient
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
-from regrow.pipeline import stages
+from regrow.pipeline import request_sources
 from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import DataChoice, make_request
 from regrow.sources.catalog import load_sources
@@ -133,7 +133,7 @@ def upstream(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Upstrea
     """A server that should have the optional file, beside the mirror, which has not."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     quick = Retries(attempts=2, first_delay_s=0.001, max_delay_s=0.01, read_timeout_s=0.5)
-    monkeypatch.setattr(stages, "make_retries", lambda *_, **__: quick)
+    monkeypatch.setattr(request_sources, "make_retries", lambda *_, **__: quick)
     with serve() as upstream:
         path = project / "data" / "sources.toml"
         url = f"{upstream.url}/extra.txt"

@@ -14,7 +14,7 @@ from regrow.base.keras_settings import KerasSettings
 from regrow.base.project import get_spec, list_models
 from regrow.base.project_file import PACKAGE_DIR
 from regrow.base.settings import read_environment
-from regrow.pipeline import stages
+from regrow.pipeline import components
 from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import make_request
 from regrow.pipeline.stages import STAGES, Stage
@@ -267,8 +267,8 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _reading_the_copy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "real" in request.fixturenames:
         copy = request.getfixturevalue("real")
-        monkeypatch.setattr(stages, "list_packages", lambda: {"regrow": copy})
-        monkeypatch.setattr(stages, "PACKAGE_DIR", copy)
+        monkeypatch.setattr(components, "list_packages", lambda: {"regrow": copy})
+        monkeypatch.setattr(components, "PACKAGE_DIR", copy)
 
 
 def fingerprints(home: Path, model: str = "air-quality") -> dict[Stage, str]:
