@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from regrow.base.errors import UserError
-from regrow.base.keras_settings import KerasSettings
+from regrow.base.keras_settings import KerasSettings, read_keras_settings
 from tests.support.commands import REGROW, own_environment
 
 READ = (
@@ -84,6 +84,28 @@ def test_what_cannot_be_used_is_a_clear_error(
     assert named in done.stderr
     assert "keras.json" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["a list", "a folder", "a file of another user"])
+def test_a_file_that_keras_would_fail_with_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "keras.json"
+    if kind == "a folder":
+        path.mkdir()
+    else:
+        path.write_text("[]")
+    if kind == "a file of another user":
+        if os.geteuid() == 0:
+            pytest.skip("this account may read every file")
+        path.chmod(0)
+    with pytest.raises(UserError, match="cannot read its settings") as raised:
+        read_keras_settings({"KERAS_HOME": str(tmp_path)})
+    assert raised.value.where == str(path)
+
+
+def test_a_damaged_file_counts_as_none_as_keras_takes_it(tmp_path: Path) -> None:
+    (tmp_path / "keras.json").write_bytes(b'{"floatx": \xff')
+    mine = printed(READ, tmp_path)
+    assert mine == printed(OF_KERAS, tmp_path)
 
 
 def test_another_backend_than_the_one_that_runs_is_refused() -> None:

@@ -9,10 +9,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.fuzz import binaries, documents, texts
+from tests.fuzz import binaries, documents, tables, texts, workbooks
 from tests.fuzz.harness import Fuzzed, Outcome, measure_branches, run
 
-READERS = {one.name: one for one in (*texts.READERS, *binaries.READERS, *documents.READERS)}
+ROOMS = (texts, binaries, workbooks, tables, documents)
+READERS = {one.name: one for room in ROOMS for one in room.READERS}
 HEADER = (
     "| reader | inputs | past the first check | read | refused | failed | longest | memory "
     "| branches |"

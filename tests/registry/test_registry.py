@@ -28,6 +28,7 @@ from regrow.base.home import Home
 from regrow.base.model_digests import TAG
 from regrow.base.spec import Gate
 from regrow.registry.gate import decide, read_decisions
+from regrow.registry.mlflow import RUN_VARIABLES
 from regrow.registry.publication import Champion, Judge, publish_release
 from regrow.registry.release import Published, Release
 from regrow.registry.reviews import roll_back
@@ -340,7 +341,10 @@ def test_a_deleted_experiment_and_a_run_of_the_environment_stop_no_release(
     publish(home, "a", 2.0)
     registry = open_registry(home)
     registry.client.delete_experiment(registry.client.get_experiment_by_name("model").experiment_id)
-    monkeypatch.setenv("MLFLOW_RUN_ID", "0123456789abcdef0123456789abcdef")
+    for name in RUN_VARIABLES:
+        monkeypatch.setenv(name, "0123456789abcdef0123456789abcdef")
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "true")
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true")
     assert publish(home, "b", 1.0).decision.action == "promoted"
     assert os.environ["MLFLOW_RUN_ID"].startswith("0123")
     assert bias_of(registry.load(2)) == 1.0

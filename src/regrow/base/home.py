@@ -85,6 +85,10 @@ class Home:
         """The tracking database of MLflow, unless MLFLOW_TRACKING_URI names another."""
         return self.path / "mlflow.db"
 
+    def old_database(self, revision: str) -> Path:
+        """A copy of that database before it was brought from this schema to a newer one."""
+        return self.path / f"mlflow-{revision}.db"
+
     @property
     def artifacts(self) -> Path:
         """The artifacts of MLflow, by registered model."""

@@ -14,6 +14,11 @@ from typing import Any, Literal, get_args
 from regrow.base.errors import UserError
 
 Backend = Literal["tensorflow", "jax", "torch"]
+INSTALL = {
+    "tensorflow": "make setup, or pip install regrow",
+    "jax": "pip install 'regrow[jax]'",
+    "torch": "make torch, or pip install 'regrow[torch]'",
+}
 FLOATX = ("float16", "float32", "float64")
 
 
@@ -52,7 +57,7 @@ class KerasSettings:
                 expected=" or ".join(name for name in get_args(Backend) if _is_installed(name)),
                 remedies=[
                     "set KERAS_BACKEND to an installed one",
-                    f"or install it: make {self.backend}, or pip install 'regrow[{self.backend}]'",
+                    f"or install it: {INSTALL[self.backend]}",
                 ],
             )
 
@@ -110,18 +115,31 @@ def _is_installed(name: str) -> bool:
 
 
 def _home(environment: Mapping[str, str]) -> Path:
-    if home := environment.get("KERAS_HOME"):
-        return Path(home).expanduser()
+    if "KERAS_HOME" in environment:  # where it is empty, Keras looks into the working directory
+        return Path(environment["KERAS_HOME"]).expanduser()
     home = environment.get("HOME") or os.path.expanduser("~")
     return Path(home if os.access(home, os.W_OK) else "/tmp") / ".keras"
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """What the file says. What Keras itself would fail with at its import is refused."""
+    problem = ""
+    stored: Any = {}
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):  # Keras uses its defaults then
-        return {}
-    return stored if isinstance(stored, dict) else {}
+    except (FileNotFoundError, ValueError):
+        return {}  # Keras uses its defaults then
+    except (OSError, RecursionError) as error:
+        problem = str(error)
+    if problem or not isinstance(stored, dict):
+        raise UserError(
+            "Keras cannot read its settings",
+            where=str(path),
+            received=problem or f"a JSON {type(stored).__name__}",
+            expected='a JSON object such as {"backend": "tensorflow"}',
+            remedies=[f"correct or remove {path}; Keras writes a new one"],
+        )
+    return stored
 
 
 def _check(found: KerasSettings, path: Path, *, from_file: bool) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from errno import EACCES, EDQUOT, EFBIG, ENOSPC, EPERM, EROFS
+from errno import EACCES, EDQUOT, EFBIG, EMFILE, ENFILE, ENOSPC, EPERM, EROFS
 
 from regrow.base.errors import DataError, RegrowError, UserError
+from regrow.base.foreign_variables import find_refused_variable
 from regrow.base.network import find_problem
 
 NO_ROOM = {ENOSPC, EDQUOT, EFBIG}
+TOO_MANY = {EMFILE, ENFILE}
 REFUSED = {EACCES, EPERM, EROFS}
 # As SQLite says it, also where a library hands on nothing but the text.
 SQLITE_NO_ROOM = ("database or disk is full",)
@@ -36,6 +38,13 @@ def explain(error: BaseException) -> UserError | None:
                     "command again: what was finished is kept",
                     "or set REGROW_HOME to a larger disk; a home can be moved there whole",
                 ],
+            )
+        if number in TOO_MANY:
+            return UserError(
+                "too many files are open",
+                where=where,
+                received=received,
+                remedies=["raise the limit, which ulimit -n shows, and run the same command again"],
             )
         if number in REFUSED or any(text in str(cause) for text in SQLITE_REFUSED):
             return UserError(
@@ -65,6 +74,8 @@ def explain(error: BaseException) -> UserError | None:
                 received=received,
                 remedies=["restore it from where it came, or make it again: regrow run"],
             )
+        if (problem := find_refused_variable(cause)) is not None:
+            return problem
     return None
 
 

@@ -21,6 +21,9 @@ def main() -> None:
 
 
 def _run() -> int:
+    from regrow.base.foreign_variables import ignore_foreign_variables
+
+    ignore_foreign_variables()
     from regrow.base.errors import RegrowError, UserError
     from regrow.base.network import reach_this_machine_directly
     from regrow.base.system_errors import explain

@@ -59,8 +59,9 @@ def print_command(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Prints one JSON document on standard output; NaN and infinities become null."""
+    plain = not (sys.stdout.encoding or "").lower().startswith("utf")
     text = json.dumps(
-        _without_nan(value), indent=2, ensure_ascii=False, default=str, allow_nan=False
+        _without_nan(value), indent=2, ensure_ascii=plain, default=str, allow_nan=False
     )
     sys.stdout.write(text + "\n")
     _documents.append(text)

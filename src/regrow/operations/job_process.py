@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from regrow.base.errors import UserError
+from regrow.base.foreign_variables import ignore_foreign_variables
 from regrow.base.parents import when_orphaned
 from regrow.base.progress import noting_to, reporting_to, watching_epochs
 from regrow.base.project import get_spec
@@ -39,6 +40,7 @@ INTERRUPTED = 130
 
 def main() -> int:
     """Runs the request on standard input; returns the exit code."""
+    ignore_foreign_variables()
     # As after SIGKILL, which the process that asked for the run may have met.
     when_orphaned(int(sys.argv[1]), partial(os._exit, INTERRUPTED))
     # A process that a shell has started in the background ignores it, and so would this one.

@@ -103,6 +103,16 @@ def append_decision(path: Path, decision: Decision) -> None:
         append_line(path, json.dumps(asdict(decision), ensure_ascii=False))
 
 
+def retire_log(path: Path) -> None:
+    """Sets the log aside of a registered model that was deleted: the next one counts from 1 again.
+
+    Its decisions are on other versions of the same numbers.
+    """
+    with exclusive(path.with_suffix(".lock")):
+        if path.is_file():
+            path.rename(path.with_name(f"{path.name}.{now().replace(':', '')}"))
+
+
 def read_decisions(path: Path) -> list[Decision]:
     """All decisions, oldest first; a line that a kill cut short is left out."""
     if not path.is_file():

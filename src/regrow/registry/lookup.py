@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from regrow.base.addresses import database_path
 from regrow.base.decision import parse_decision
-from regrow.base.errors import Unreachable, UserError
+from regrow.base.errors import DataError, Unreachable, UserError
 from regrow.base.home import Home
 from regrow.base.secrets import hide_secrets
 from regrow.registry.gate import read_decisions
@@ -86,12 +86,33 @@ def no_such_version(
 ) -> UserError:
     """The error that a registered model lacks a version, or the champion for None."""
     wanted = "champion" if version is None else f"version {version}"
-    versions = ", ".join(str(number) for number in sorted(known, reverse=True)) or "none"
+    ref = ChampionRef.parse(name)
+    there = sorted(known, reverse=True)
+    versions = ", ".join(str(number) for number in there) or "none"
+    remedies = [f"regrow run {ref.model}{' --sample' * ref.sample} trains and publishes one"]
+    if there and version is None:
+        remedies.insert(
+            0, f"regrow rollback {ref.arguments} {there[0]} makes that version the champion"
+        )
     return UserError(
         f"{name} has no {wanted}",
         where=hide_secrets(tracking_uri),
         expected=f"one of the versions: {versions}",
-        remedies=[f"regrow run {name.partition('.')[0]} trains and publishes one"],
+        remedies=remedies,
+    )
+
+
+def no_such_run(name: str, run_id: str, tracking_uri: str) -> DataError:
+    """The error that the run of a version was deleted for good, as `mlflow gc` does."""
+    return DataError(
+        f"a run of {name} was deleted from MLflow, and its files with it",
+        where=hide_secrets(tracking_uri),
+        received=f"no run {run_id}",
+        expected="the run that a registered version was made from",
+        remedies=[
+            "restore MLflow and its artifacts from a backup",
+            "or delete that version in MLflow as well: the next run publishes a new one",
+        ],
     )
 
 

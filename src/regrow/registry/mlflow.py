@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,10 +22,18 @@ from regrow.base.secrets import hide_secrets
 from regrow.base.system_errors import explain
 from regrow.base.variables import keep_variables
 from regrow.registry.release import Release
+from regrow.registry.schema import made_beside, match_schema
 
 MODEL_PATH = "model"
 # MLflow takes at most this many metrics in one request.
 METRICS_PER_REQUEST = 1000
+# By which MLflow would continue another run, log to another model, or log later.
+RUN_VARIABLES = (
+    "MLFLOW_RUN_ID",
+    "MLFLOW_ACTIVE_MODEL_ID",
+    "_MLFLOW_ACTIVE_MODEL_ID",
+    "MLFLOW_ENABLE_ASYNC_LOGGING",
+)
 
 
 def is_absent(tracking_uri: str) -> bool:
@@ -66,7 +73,8 @@ def open_client(tracking_uri: str, home: Home) -> Any:
     # With MLflow's default of seven attempts, an absent server is noticed after minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     _silence_logs()
-    import mlflow
+    with _environment_kept(*RUN_VARIABLES, unset=True):  # some are read at the import
+        import mlflow
 
     with _environment_kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         mlflow.set_tracking_uri(tracking_uri)
@@ -76,8 +84,12 @@ def open_client(tracking_uri: str, home: Home) -> Any:
         path = database_path(tracking_uri)
         if path is not None and not path.exists():
             _create_database(path, home)
+        elif path is not None:
+            _match_schema(path, home)
         client = mlflow.MlflowClient()
         client.search_registered_models(max_results=1)
+    except UserError:
+        raise
     except Exception as error:
         if tracking_uri.startswith("http"):
             raise ConnectionError(
@@ -121,14 +133,18 @@ def _create_database(path: Path, home: Home) -> None:
     with exclusive(home.lock("mlflow-database")):
         if path.exists():
             return
-        # A folder, since SQLite writes a journal beside the file.
-        folder = path.with_name(f".{path.name}.making")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        uri = database_address(folder / path.name)
-        mlflow.MlflowClient(uri, uri).search_registered_models(max_results=1)
-        move_into_place(folder / path.name, path)
-        folder.rmdir()
+        with made_beside(path) as made:
+            uri = database_address(made)
+            mlflow.MlflowClient(uri, uri).search_registered_models(max_results=1)
+            move_into_place(made, path)
+
+
+def _match_schema(path: Path, home: Home) -> None:
+    import mlflow
+    from mlflow.db import upgrade
+
+    migrations = Path(mlflow.__file__).parent / "store" / "db_migrations"
+    match_schema(path, home, migrations, upgrade.callback, mlflow.__version__)
 
 
 def get_or_none(query: Callable[..., Any], *arguments: str) -> Any | None:
@@ -205,9 +221,12 @@ def write_run(client: Any, experiment_id: str, release: Release, tags: Mapping[s
     model = load_model(release.model)
     signature = infer_signature(*load_example(release.example))
     with (
-        _environment_kept("MLFLOW_RUN_ID", unset=True),  # it would continue that run
+        _environment_kept(*RUN_VARIABLES, unset=True),
         mlflow.start_run(
-            experiment_id=experiment_id, run_name=release.run_name, tags=dict(tags)
+            experiment_id=experiment_id,
+            run_name=release.run_name,
+            tags=dict(tags),
+            log_system_metrics=False,
         ) as run,
     ):
         mlflow.log_params({name: str(value)[:500] for name, value in release.params.items()})

@@ -41,6 +41,11 @@ class ChampionRef:
         """The options by which commands name this champion, each after a blank."""
         return f" --scope {self.scope}" * bool(self.scope) + " --sample" * self.sample
 
+    @property
+    def arguments(self) -> str:
+        """The model and those options, as commands take them."""
+        return f"{self.model}{self.options}"
+
     @classmethod
     def parse(cls, registered: str, version: int | None = None) -> ChampionRef:
         """The reference behind a name in the registry."""

@@ -17,7 +17,7 @@ from regrow.base.decision import Decision, Hold, parse_decision
 from regrow.base.errors import DataError, Unreachable
 from regrow.base.locks import exclusive
 from regrow.registry.gate import find_veto, hold_back, now, read_decisions
-from regrow.registry.names import CHAMPION
+from regrow.registry.names import CHAMPION, ChampionRef
 from regrow.registry.release import Published, Release
 from regrow.registry.reviews import check_answers, finish_reviews
 from regrow.registry.versions import CARRIED_OUT, CHALLENGER, DECISION, KEY, Registry
@@ -169,7 +169,7 @@ def _read_champion(registry: Registry) -> Champion | None:
             remedies=[
                 "run again when the storage answers",
                 "if its files are lost: restore them, or make another version the champion by "
-                f"regrow rollback {registry.name.partition('.')[0]} VERSION",
+                f"regrow rollback {ChampionRef.parse(registry.name).arguments} VERSION",
             ],
         ) from error
     return Champion(number, model, trouble, decided.challenger if decided else None)

@@ -17,7 +17,7 @@ from regrow.base.errors import UserError
 from regrow.base.layout import ensure_layout
 from regrow.base.locks import exclusive
 from regrow.registry.gate import find_veto, now, read_decisions
-from regrow.registry.names import CHAMPION
+from regrow.registry.names import CHAMPION, ChampionRef
 from regrow.registry.versions import CARRIED_OUT, DECISION, Registry
 
 # A decision that was made and is not yet both carried out and logged.
@@ -139,7 +139,7 @@ def _roll_back(registry: Registry, version: int | None, why: str) -> Decision:
         raise UserError(
             f"version {before} of {registry.name} is the champion already",
             expected="an earlier version",
-            remedies=[f"regrow log {registry.name.partition('.')[0]} shows them"],
+            remedies=[f"regrow log {_arguments(registry)} shows them"],
         )
     check_answers(registry, target)
     reason = f"rolled back from version {before} to version {target.version}"
@@ -151,12 +151,17 @@ def _roll_back(registry: Registry, version: int | None, why: str) -> Decision:
     )
 
 
+def _arguments(registry: Registry) -> str:
+    """The model as commands name it, in advice."""
+    return ChampionRef.parse(registry.name).arguments
+
+
 def _refuse_frozen(registry: Registry) -> None:
     if (frozen := registry.frozen()) is not None:
         raise UserError(
             f"the champion of {registry.name} is frozen",
             received=frozen,
-            remedies=[f"regrow unfreeze {registry.name.partition('.')[0]} --why REASON"],
+            remedies=[f"regrow unfreeze {_arguments(registry)} --why REASON"],
         )
 
 
@@ -164,13 +169,13 @@ def _find_held(registry: Registry, version: int) -> Any:
     target = registry.find(version)
     decision = json.loads(target.tags.get(DECISION, "{}"))
     if decision.get("action") != "held":
-        model = registry.name.partition(".")[0]
+        model = _arguments(registry)
         raise UserError(
             f"version {version} of {registry.name} does not wait for approval",
             received=decision.get("reason", "no decision on it"),
             expected="a version that is held",
             remedies=[
-                f"regrow status {model} shows the versions that are",
+                f"regrow status {registry.name.partition('.')[0]} shows the versions that are",
                 f"regrow rollback {model} {version} makes any version the champion",
             ],
         )
@@ -189,7 +194,7 @@ def _previous(registry: Registry, champion: int | None) -> int:
     raise UserError(
         f"{registry.name} has had no other champion that was not rolled back",
         where=str(registry.decisions),
-        remedies=["name a version: regrow rollback MODEL VERSION"],
+        remedies=[f"name a version: regrow rollback {_arguments(registry)} VERSION"],
     )
 
 

@@ -19,9 +19,9 @@ from regrow.base.home import Home
 from regrow.base.locks import exclusive
 from regrow.base.model_digests import MODEL, TAG, digest_models, report_recorded
 from regrow.base.secrets import USER_INFO
-from regrow.registry.gate import append_decision
+from regrow.registry.gate import append_decision, retire_log
 from regrow.registry.logs import claim_log, decision_log
-from regrow.registry.lookup import no_such_version
+from regrow.registry.lookup import no_such_run, no_such_version
 from regrow.registry.mlflow import (
     add_artifacts,
     delete_artifacts,
@@ -31,7 +31,7 @@ from regrow.registry.mlflow import (
     sync_artifacts,
     write_run,
 )
-from regrow.registry.names import CHAMPION, FROZEN
+from regrow.registry.names import CHAMPION, FROZEN, ChampionRef
 from regrow.registry.release import Release
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class Registry:
         if stated is None and found:
             self._record(version, found)
         expected: dict[str, str] = json.loads(stated) if stated else found
-        name = next(iter(expected), MODEL)
+        name, ref = next(iter(expected), MODEL), ChampionRef.parse(self.name)
         if found.get(name) is None or found[name] != expected[name]:
             raise DataError(
                 f"the model of {self.name} version {version.version} is not the one that was "
@@ -139,8 +139,8 @@ class Registry:
                 expected=f"sha256 {expected[name]}" if expected else "a model",
                 remedies=[
                     "restore the file from a backup",
-                    "go back to another version: regrow rollback",
-                    "train it again: regrow run",
+                    f"go back to another version: regrow rollback {ref.arguments} VERSION",
+                    f"train it again: regrow run {ref.model}",
                 ],
             )
         return folder / name
@@ -166,7 +166,7 @@ class Registry:
 
     def release_of(self, version: Any) -> Release:
         """The release that a version was made from, its files on this machine."""
-        run = self.client.get_run(version.run_id)
+        run = self._run(version.run_id)
         folder = self.artifact(version, "")
         logged = self._model_folder(version)
         curves, metrics = {}, {}
@@ -198,9 +198,11 @@ class Registry:
     def register(self, release: Release) -> Any:
         """Writes the run and its model, and then the version, which marks them as complete."""
         self._reroot()
+        if not self._is_registered():
+            retire_log(self.decisions)
         tags = {KEY: release.key, **release.tags}
         logged = write_run(self.client, self._experiment(), release, tags)
-        if not self.client.search_registered_models(f"name='{self.name}'"):
+        if not self._is_registered():
             self.client.create_registered_model(self.name)
         place = self.client.get_logged_model(logged.model_id).artifact_location
         # A power cut must not leave a version without its files.
@@ -270,9 +272,12 @@ class Registry:
         own = self.tracking_uri
         if not own.startswith("http"):
             own = (find_dashboards(self.home) or Dashboards()).mlflow
-        experiment = self.client.get_run(run_id).info.experiment_id
+        experiment = self._run(run_id).info.experiment_id
         # A person opens it with their own name and password.
         return f"{USER_INFO.sub('', own).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+
+    def _is_registered(self) -> bool:
+        return bool(self.client.search_registered_models(f"name='{self.name}'"))
 
     def _model_folder(self, version: Any) -> Path:
         """The folder of a version's files, on this machine."""
@@ -280,7 +285,14 @@ class Registry:
         return fetch_artifacts(self._present(place))
 
     def _run_address(self, run_id: str) -> str:
-        return self._present(self.client.get_run(run_id).info.artifact_uri)
+        return self._present(self._run(run_id).info.artifact_uri)
+
+    def _run(self, run_id: str) -> Any:
+        """MLflow's run behind a version; a DataError if it was deleted for good."""
+        found = get_or_none(self.client.get_run, run_id)
+        if found is None:
+            raise no_such_run(self.name, run_id, self.tracking_uri)
+        return found
 
     def _present(self, address: str) -> str:
         """Where an artifact is now, if the home was moved since it was written."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regrow.base.errors import DataError
+from regrow.base.file_kinds import name_kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,11 +88,14 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
             path, sep=_find_delimiter(start), compression="infer", encoding="utf-8-sig"
         )
     except Exception as error:  # pandas and pyarrow raise whatever they meet
+        kind = name_kind(path)
         raise DataError(
             "the file is not a table",
             where=name,
-            received=f"{type(error).__name__}: {error}".splitlines()[0],
+            received=f"{type(error).__name__}: {error}".splitlines()[0]
+            + f" (it is {kind})" * bool(kind),
             expected="a CSV file in UTF-8 with a header, or a Parquet file",
+            remedies=["save it in this form, and give that file"],
         ) from error
     frame.columns = [str(column).strip() for column in frame.columns]
     return frame
@@ -202,7 +206,7 @@ def _to_texts(values: pd.Series) -> pd.Series:
 
     if pd.api.types.is_float_dtype(values):
         whole = values.dropna()
-        if (whole == whole.round()).all():
+        if (whole % 1 == 0).all():  # infinity is not whole
             values = values.astype("Int64")
     texts = values.astype("string").str.strip()
     return texts.mask(texts == "")

@@ -5,8 +5,7 @@ Columns have the file's names or ours; -200 is missing; times are local ones wit
 
 from __future__ import annotations
 
-import datetime
-import zipfile
+import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,8 @@ from regrow.models.air_quality import reader
 from regrow.models.air_quality.columns import COLUMNS, DATE, TIME, TIMESTAMP
 from regrow.models.air_quality.plain import PLAIN, read_plain
 from regrow.models.air_quality.reader import MISSING, SCHEMA, TYPED, Reading
+from regrow.models.air_quality.workbook import BATCH_ROWS, read_sheet
 
-BATCH_ROWS = 65_536
-MAX_WORKBOOK_BYTES = 200_000_000
 ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?$"
 # A date as programs write it, and as the source's file has it.
 ISO_DATE = (r"^([0-9]{4})-([0-9]{2})-([0-9]{2})$", r"\3/\2/\1")
@@ -44,7 +42,7 @@ def read_typed(
         DataError: a column is missing or has values that cannot be read; names file and row.
         UserError: a library that reads this kind is not installed.
     """
-    readers = (_read_parquet, _read_arrow, _read_excel, read_plain)
+    readers = (_read_parquet, _read_arrow, read_sheet, read_plain)
     opened = dict(zip((*TYPED, PLAIN), readers, strict=True))[kind](path)
     row = 2 if kind in (TYPED[2], PLAIN) else 1  # as a person counts them: a sheet has a header
     while (batch := _next(opened, path, kind)) is not None:
@@ -62,7 +60,9 @@ def read_typed(
 
 def _next(batches: Iterator[pa.RecordBatch], path: Path, kind: str) -> pa.RecordBatch | None:
     try:
-        batch = next(batches, None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of parts of a workbook that are not read here
+            batch = next(batches, None)
         if batch is not None:
             batch.validate(full=True)  # offsets that lead out of the file would crash Python
         return batch
@@ -92,70 +92,6 @@ def _read_arrow(path: Path) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pylist([], schema=file.schema)
         for number in range(file.num_record_batches):
             yield file.get_batch(number)
-
-
-def _read_excel(path: Path) -> Iterator[pa.RecordBatch]:
-    """The first sheet of a workbook; texts, numbers and dates as columns."""
-    try:
-        import openpyxl
-    except ImportError:
-        raise UserError(
-            "the file is an Excel workbook, and the library that reads it is not installed",
-            where=str(path),
-            expected="a CSV or Parquet file, or the library openpyxl",
-            remedies=[
-                "pip install 'regrow[excel]'",
-                "or save the sheet as CSV, with semicolons and decimal commas",
-            ],
-        ) from None
-    with zipfile.ZipFile(path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-    if size > MAX_WORKBOOK_BYTES:
-        raise DataError(
-            "the Excel workbook unpacks to more than is allowed",
-            where=str(path),
-            received=f"{size:,} bytes",
-            expected=f"at most {MAX_WORKBOOK_BYTES:,} bytes",
-            remedies=["save the sheet as CSV"],
-        )
-    book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    rows = book.worksheets[0].iter_rows(values_only=True)
-    header = [str(name).strip() if name is not None else "" for name in next(rows, ())]
-    block: list[tuple[Any, ...]] = []
-    for row in rows:
-        block.append(tuple(row))
-        if len(block) == BATCH_ROWS:
-            yield _to_batch(header, block)
-            block = []
-    yield _to_batch(header, block)
-
-
-def _to_batch(header: list[str], rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
-    columns = {}
-    for number, name in enumerate(header):
-        cells = [row[number] if number < len(row) else None for row in rows]
-        if name or any(cell is not None for cell in cells):
-            columns[name or f"column {number + 1}"] = _to_array(name, cells)
-    doubled = [name for name in header if name and header.count(name) > 1]
-    names = [*columns, *doubled]
-    return pa.RecordBatch.from_arrays([*columns.values(), *map(columns.get, doubled)], names=names)
-
-
-def _to_array(name: str, cells: list[Any]) -> pa.Array:
-    """A column of cells: numbers, or texts as the CSV file has them."""
-    if all(cell is None or type(cell) in (int, float) for cell in cells):
-        return pa.array([None if cell is None else float(cell) for cell in cells], pa.float64())
-    if name == TIMESTAMP and all(isinstance(c, datetime.datetime) or c is None for c in cells):
-        return pa.array(cells, pa.timestamp("ms"))
-    return pa.array([_to_text(name, cell) for cell in cells], pa.string())
-
-
-def _to_text(name: str, cell: Any) -> str | None:
-    if isinstance(cell, (datetime.date, datetime.time)):  # a datetime is a date as well
-        return cell.strftime("%H.%M.%S" if name == TIME else "%d/%m/%Y")
-    if isinstance(cell, float):
-        return str(cell).replace(".", ",")
-    return None if cell is None else str(cell)
 
 
 def _convert(
