@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from regrow.base.errors import UserError
+from regrow.base.errors import TrainingDiverged, UserError
 from regrow.base.keras_settings import KerasSettings, read_keras_settings
 from tests.support.commands import REGROW, own_environment
 
@@ -104,8 +104,7 @@ def test_a_file_that_keras_would_fail_with_is_named(tmp_path: Path, kind: str) -
 
 def test_a_damaged_file_counts_as_none_as_keras_takes_it(tmp_path: Path) -> None:
     (tmp_path / "keras.json").write_bytes(b'{"floatx": \xff')
-    mine = printed(READ, tmp_path)
-    assert mine == printed(OF_KERAS, tmp_path)
+    assert printed(READ, tmp_path) == KerasSettings().as_json()
 
 
 def test_another_backend_than_the_one_that_runs_is_refused() -> None:
@@ -131,3 +130,16 @@ def test_the_backend_is_set_for_every_stage_and_child(tmp_path: Path) -> None:
         "print(json.dumps(os.environ['KERAS_BACKEND']))\n"
     )
     assert printed(code, tmp_path) == "jax"
+
+
+def test_under_float16_a_diverged_training_names_the_setting() -> None:
+    import keras
+
+    before = keras.config.floatx()
+    try:
+        keras.config.set_floatx("float16")
+        half = TrainingDiverged("the training diverged", remedies=["lower the learning rate"])
+    finally:
+        keras.config.set_floatx(before)
+    assert half.remedies == ("set floatx to float32 in keras.json", "lower the learning rate")
+    assert TrainingDiverged("the training diverged").remedies == ()

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,12 @@ NOT_RUN = {
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
+@cache
+def regrow_command() -> Any:
+    """The whole application; making it takes a while."""
+    return get_command(app)
+
+
 def list_commands(command: Any) -> Iterator[Any]:
     yield command
     for below in getattr(command, "commands", {}).values():
@@ -110,7 +117,7 @@ def split(text: str) -> list[str]:
 
 def parse(arguments: list[str]) -> tuple[Any, list[str]]:
     """The command that is meant, and its arguments, which it has understood."""
-    command: Any = get_command(app)
+    command = regrow_command()
     context = command.make_context("regrow", list(arguments))
     rest = [*context._protected_args, *context.args]
     while hasattr(command, "commands"):

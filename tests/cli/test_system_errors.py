@@ -25,7 +25,7 @@ from regrow.pipeline.request import make_request
 from regrow.training.inference import load_example
 from tests.conftest import QUICK_RUN, REPOSITORY, SAMPLE, Regrow
 from tests.registry.test_moved_home import digests_of
-from tests.support.commands import Launcher, own_environment
+from tests.support.commands import REGROW, Launcher, own_environment
 from tests.support.permissions import make_read_only
 
 # As `regrow`, in a process that may not ignore the modes of files.
@@ -127,6 +127,33 @@ def test_a_full_disk_is_named_and_harms_nothing(
     (small_disk / "filling").unlink()
     assert digests_of(home / "store").items() >= before.items()
     assert not list((home / "runs").rglob("[.]*"))
+
+
+# As `regrow`, in a process whose files may have at most so many bytes.
+BOUNDED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+from regrow.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("most_bytes", [1000, 300_000])
+def test_a_bound_on_the_size_of_files_is_named_and_harms_nothing(
+    most_bytes: int, trained: Path, launcher: Launcher, tmp_path: Path
+) -> None:
+    home = Path(shutil.copytree(trained, tmp_path / "home"))
+    before = digests_of(home / "store")
+    command = (*QUICK_RUN, "--set", "validation_share=0.3")
+    environment = own_environment(tmp_path)
+    done = launcher.run("-c", BOUNDED, str(most_bytes), *command, cwd=REPOSITORY, env=environment)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "there is no room left" in done.stderr or "a disk failed" in done.stderr
+    assert digests_of(home / "store").items() >= before.items()
+    again = launcher.run(*REGROW, *command, cwd=REPOSITORY, env=environment)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["version"] == 2
 
 
 def test_a_full_disk_in_mlflows_database_is_no_reason_to_restore_it(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def judge(read: Callable[[Path], Any], *, size: int = 10, number: int = 0) -> Ou
 HARM: dict[str, tuple[Callable[[Path], Any], str]] = {
     "an error of the code": (fail, "traceback: KeyError"),
     "a message without end": (lambda _path: refuse("x" * 7000), "a message of 7,000 characters"),
-    "memory": (lambda _path: bytearray(b"x" * (310 * MIB)), "MiB for a file of 10 bytes"),
+    "memory": (lambda _path: b"x" * (310 * MIB), "MiB for a file of 10 bytes"),
     "writes outside": (
         lambda path: (path.parents[2] / "outside").write_text(""),
         "touched something outside",
@@ -78,9 +78,9 @@ def test_harm_is_noticed(harm: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_bounds_are_those_that_are_promised() -> None:
     assert (harness.MAX_SECONDS, harness.MAX_MEMORY_KIB) == (20.0, 300 * 1024)
-    assert judge(lambda _path: bytearray(b"x" * (250 * MIB))).verdict == "read"
+    assert judge(lambda _path: b"x" * (250 * MIB)).verdict == "read"
     # Four times the file, where that is more.
-    assert judge(lambda _path: bytearray(b"x" * (350 * MIB)), size=100 * MIB).verdict == "read"
+    assert judge(lambda _path: b"x" * (350 * MIB), size=100 * MIB).verdict == "read"
 
 
 def test_what_does_no_harm_passes() -> None:

@@ -15,12 +15,12 @@ import numpy as np
 from tests.fuzz.harness import Fuzzed
 from tests.fuzz.mutations import NASTY_TEXTS, mutate_bytes
 from tests.models.test_air_quality_tables import BAD, make_frame
+from tests.models.test_air_quality_workbooks import SHEET, STRINGS, share_strings
 
 ROWS = 60
 # What pandas writes into no workbook: times with a zone, and infinity but as a text.
 UNWRITABLE = ("a time zone", "infinity")
-SHEET, STRINGS, STYLES = "xl/worksheets/sheet1.xml", "xl/sharedStrings.xml", "xl/styles.xml"
-PARTS = (SHEET, SHEET, SHEET, STRINGS, STYLES, "xl/workbook.xml", "[Content_Types].xml")
+PARTS = (SHEET, SHEET, SHEET, STRINGS, "xl/styles.xml", "xl/workbook.xml", "[Content_Types].xml")
 # What programs or attackers write into a sheet: patterns of the valid one, and what comes there.
 CHANGES: tuple[tuple[str, str], ...] = (
     (r'<dimension ref="[^"]*"', '<dimension ref="A1"'),
@@ -55,7 +55,9 @@ def _pack_valid() -> dict[str, bytes]:
     sink = io.BytesIO()
     make_frame(ROWS).to_excel(sink, index=False)
     with zipfile.ZipFile(sink) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    share_strings(parts)
+    return parts
 
 
 def _make_workbook(chance: random.Random, number: int) -> tuple[str, bytes]:

@@ -153,7 +153,7 @@ def test_the_homes_own_database_of_an_older_schema_is_upgraded_and_kept(tmp_path
     before = old.database.read_bytes()
     assert read_standing(f"sqlite:///{old.database}", "old", old).champion == 7
     registry = open_registry(tmp_path)
-    assert registry.client.get_model_version_by_alias("old", "champion").version == "7"
+    assert registry.client.get_model_version_by_alias("old", "champion").version == 7
     assert publish(tmp_path, "a", 2.0).decision.action == "first"
     kept = old.old_database(revision)
     assert kept.name == f"mlflow-{revision}.db"
@@ -174,7 +174,7 @@ def test_another_database_of_an_older_schema_is_left_to_its_owner(tmp_path: Path
     assert f"mlflow db upgrade 'sqlite:///{shared}'" in advice
     upgrade.callback(f"sqlite:///{shared}")
     registry = open_registry(tmp_path / "home", f"sqlite:///{shared}")
-    assert registry.client.get_model_version_by_alias("old", "champion").version == "7"
+    assert registry.client.get_model_version_by_alias("old", "champion").version == 7
 
 
 def test_a_database_of_a_newer_schema_is_left_as_it_is(home: Path) -> None:  # noqa: F811

@@ -117,3 +117,12 @@ def test_a_table_that_cannot_be_used_is_explained(
     with pytest.raises(UserError, match=expected):
         make_model(tmp_path, "mine", data=str(tmp_path / "table.csv"), target=target)
     assert not (tmp_path / "mine").exists()
+
+
+def test_lists_in_a_parquet_file_are_no_inputs_and_no_target() -> None:
+    frame = customers()
+    frame["tags"] = [[n, n] for n in range(ROWS)]
+    guess = guess_columns(frame, "customers.parquet", "churned")
+    assert "tags: left out, it has lists or mappings" in guess.reasons
+    with pytest.raises(UserError, match="cannot be predicted"):
+        guess_columns(frame, "customers.parquet", "tags")

@@ -231,3 +231,20 @@ def test_a_frame_in_memory_is_answered_as_a_file(tmp_path: Path) -> None:
     assert [*found] == ["y", "y_predicted"]
     with pytest.raises(DataError, match="lacks columns"):
         predict_frame(model, network, frame[["x"]])
+
+
+@pytest.mark.parametrize("value", [np.inf, 1.5e308, 2.0**60])
+def test_large_numbers_as_categories_are_texts(value: float) -> None:
+    frame = pd.DataFrame({"plan": [1.0, value], "y": [1.0, 2.0]})
+    found = convert(frame, regrow.columns(target="y", categories=["plan"]), "some.parquet")
+    assert [float(text) for text in found["plan"]] == [1.0, value]
+    whole = frame.assign(plan=[1.0, np.nan])
+    found = convert(whole, regrow.columns(target="y", categories=["plan"]), "some.parquet")
+    assert found["plan"][0] == "1"
+
+
+def test_what_is_no_table_is_named_for_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    path.write_bytes("a,b\n1,2\n".encode("utf-16"))
+    with pytest.raises(DataError, match=r"text in UTF-16"):
+        read_table(path, path.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -129,6 +130,12 @@ class OutOfMemory(UserError):
 
 class TrainingDiverged(UserError):
     """The loss became NaN or infinite."""
+
+    def __init__(self, what: str, **fields: Any) -> None:
+        super().__init__(what, **fields)
+        keras: Any = sys.modules.get("keras")
+        if keras is not None and keras.config.floatx() == "float16":
+            self.remedies = ("set floatx to float32 in keras.json", *self.remedies)
 
 
 class LockTimeout(RegrowError):

@@ -3,60 +3,91 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
-from errno import EACCES, EDQUOT, EFBIG, EMFILE, ENFILE, ENOSPC, EPERM, EROFS
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from errno import EACCES, EDQUOT, EFBIG, EIO, EMFILE, ENFILE, ENOSPC, EPERM, EROFS
 
 from regrow.base.errors import DataError, RegrowError, UserError
 from regrow.base.foreign_variables import find_refused_variable
 from regrow.base.network import find_problem
 
-NO_ROOM = {ENOSPC, EDQUOT, EFBIG}
-TOO_MANY = {EMFILE, ENFILE}
-REFUSED = {EACCES, EPERM, EROFS}
-# As SQLite says it, also where a library hands on nothing but the text.
-SQLITE_NO_ROOM = ("database or disk is full",)
+
+@dataclass(frozen=True)
+class Refusal:
+    """What the operating system refuses, and what to do then.
+
+    Attributes:
+        numbers: of `OSError`.
+        texts: as SQLite says it, also where a library hands on nothing but the text.
+    """
+
+    what: str
+    numbers: Collection[int]
+    texts: tuple[str, ...]
+    remedies: tuple[str, ...]
+
+    def fits(self, cause: BaseException) -> bool:
+        """Whether an error is this one."""
+        number = cause.errno if isinstance(cause, OSError) else None
+        return number in self.numbers or any(text in str(cause) for text in self.texts)
+
+
 # As TensorFlow, JAX and PyTorch say it, in classes of their own.
 NO_MEMORY = ("OOM when allocating", "RESOURCE_EXHAUSTED", "not enough memory", "out of memory")
-SQLITE_REFUSED = ("attempt to write a readonly database", "unable to open database file")
+REFUSALS = (
+    Refusal(
+        "there is no room left on the disk",
+        {ENOSPC, EDQUOT, EFBIG},
+        ("database or disk is full",),
+        remedies=(
+            "make room (regrow gc removes results that nothing uses), then run the same "
+            "command again: what was finished is kept",
+            "or set REGROW_HOME to a larger disk; a home can be moved there whole",
+        ),
+    ),
+    Refusal(
+        "too many files are open",
+        {EMFILE, ENFILE},
+        (),
+        remedies=("raise the limit, which ulimit -n shows, and run the same command again",),
+    ),
+    Refusal(
+        "a file or folder may not be read or written",
+        {EACCES, EPERM, EROFS},
+        ("attempt to write a readonly database", "unable to open database file"),
+        remedies=(
+            "give this account the right to it, or mount it writable",
+            "or set REGROW_HOME to a folder of your own",
+        ),
+    ),
+    Refusal(
+        "a disk failed to read or write",
+        {EIO},
+        ("disk I/O error",),
+        remedies=(
+            "check the disk, and limits of this account (ulimit -f), then run again: what was "
+            "finished is kept",
+            "or set REGROW_HOME to another disk",
+        ),
+    ),
+)
 
 
 def explain(error: BaseException) -> UserError | None:
-    """What to do about an error of the file system or of memory; None for any other error."""
+    """What to do about an error of the system or of memory, or of a variable that a library
+    refuses; None for any other error.
+    """
     for cause in _causes(error):
         if isinstance(cause, RegrowError):
             return None  # it says what it is about
-        number = cause.errno if isinstance(cause, OSError) else None
         received = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
         where = str(cause.filename) if isinstance(cause, OSError) and cause.filename else None
-        if number in NO_ROOM or any(text in str(cause) for text in SQLITE_NO_ROOM):
-            return UserError(
-                "there is no room left on the disk",
-                where=where,
-                received=received,
-                remedies=[
-                    "make room (regrow gc removes results that nothing uses), then run the same "
-                    "command again: what was finished is kept",
-                    "or set REGROW_HOME to a larger disk; a home can be moved there whole",
-                ],
-            )
-        if number in TOO_MANY:
-            return UserError(
-                "too many files are open",
-                where=where,
-                received=received,
-                remedies=["raise the limit, which ulimit -n shows, and run the same command again"],
-            )
-        if number in REFUSED or any(text in str(cause) for text in SQLITE_REFUSED):
-            return UserError(
-                "a file or folder may not be read or written",
-                where=where,
-                received=received,
-                remedies=[
-                    "give this account the right to it, or mount it writable",
-                    "or set REGROW_HOME to a folder of your own",
-                ],
-            )
-        if _is_about_memory(cause):
+        for refusal in REFUSALS:
+            if refusal.fits(cause):
+                return UserError(
+                    refusal.what, where=where, received=received, remedies=refusal.remedies
+                )
+        if isinstance(cause, MemoryError) or any(text in str(cause) for text in NO_MEMORY):
             return UserError(
                 "there is not enough memory",
                 received=received,
@@ -77,11 +108,6 @@ def explain(error: BaseException) -> UserError | None:
         if (problem := find_refused_variable(cause)) is not None:
             return problem
     return None
-
-
-def _is_about_memory(cause: BaseException) -> bool:
-    """Whether memory did not suffice, as Python, NumPy and Keras's backends say it."""
-    return isinstance(cause, MemoryError) or any(text in str(cause) for text in NO_MEMORY)
 
 
 def _is_about_network(cause: BaseException) -> bool:

@@ -87,17 +87,16 @@ def no_such_version(
     """The error that a registered model lacks a version, or the champion for None."""
     wanted = "champion" if version is None else f"version {version}"
     ref = ChampionRef.parse(name)
-    there = sorted(known, reverse=True)
-    versions = ", ".join(str(number) for number in there) or "none"
+    versions = sorted(known, reverse=True)
     remedies = [f"regrow run {ref.model}{' --sample' * ref.sample} trains and publishes one"]
-    if there and version is None:
+    if versions and version is None:
         remedies.insert(
-            0, f"regrow rollback {ref.arguments} {there[0]} makes that version the champion"
+            0, f"regrow rollback {ref.arguments} {versions[0]} makes that version the champion"
         )
     return UserError(
         f"{name} has no {wanted}",
         where=hide_secrets(tracking_uri),
-        expected=f"one of the versions: {versions}",
+        expected=f"one of the versions: {', '.join(map(str, versions)) or 'none'}",
         remedies=remedies,
     )
 

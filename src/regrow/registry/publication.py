@@ -97,7 +97,9 @@ def _decide(registry: Registry, version: Any, judge: Judge) -> Decision:
         registry.set_tag(number, DECISION, json.dumps(asdict(decision)))
     elif carried_out and (decision.champion_after != present or decision.action == "held"):
         again = _judge_again(registry, number, present, judge, decision)
-        if replace(again, key=decision.key, at=decision.at) == decision:
+        if present == decision.champion_after and (
+            replace(again, key=decision.key, at=decision.at) == decision
+        ):
             return decision
         decision, carried_out = again, False
         registry.set_tag(number, DECISION, json.dumps(asdict(decision)))

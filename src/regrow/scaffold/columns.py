@@ -60,6 +60,14 @@ def guess_columns(frame: pd.DataFrame, where: str, target: str | None = None) ->
             received=f"{len(frame)} rows, columns {', '.join(names[:30])}",
             expected="rows to learn from" if frame.empty else "one of these as --target",
         )
+    if _count_values(frame[chosen]) is None:
+        raise UserError(
+            f"the column {chosen!r} cannot be predicted",
+            where=where,
+            received="lists or mappings in it",
+            expected="one number or text in each row",
+            remedies=["name another column by --target"],
+        )
     guess = Guess(chosen, _guess_task(frame[chosen]))
     if target is None:
         guess.reasons.append(f"{chosen}: taken for the target, because it is the last column")
@@ -92,7 +100,10 @@ def _place(guess: Guess, values: pd.Series, name: str) -> None:
     """Adds a column to what it is probably for."""
     import pandas as pd
 
-    count, rows = values.nunique(), len(values)
+    count, rows = _count_values(values), len(values)
+    if count is None:
+        guess.reasons.append(f"{name}: left out, it has lists or mappings")
+        return
     is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
     if count < 2:
         guess.reasons.append(f"{name}: left out, it has {count} different values")
@@ -108,6 +119,14 @@ def _place(guess: Guess, values: pd.Series, name: str) -> None:
         guess.texts.append(name)
     else:
         guess.reasons.append(f"{name}: left out, text with {count:,} different values")
+
+
+def _count_values(values: pd.Series) -> int | None:
+    """How many different values there are; None for lists and mappings, as Parquet may have."""
+    try:
+        return int(values.nunique())
+    except TypeError:
+        return None
 
 
 def _looks_like_id(values: pd.Series, name: str, *, is_number: bool) -> bool:

@@ -22,6 +22,8 @@ EXAMPLES = 5
 PARQUET = b"PAR1"
 # A column of numbers may hold some other texts, which count as missing; not more than this share.
 MAX_UNREADABLE = 0.05
+# Up to here a float64 tells each whole number from the next.
+EXACT = 2.0**53
 
 
 def clean(model: Any, ctx: StageContext) -> dict[str, Any]:
@@ -206,7 +208,7 @@ def _to_texts(values: pd.Series) -> pd.Series:
 
     if pd.api.types.is_float_dtype(values):
         whole = values.dropna()
-        if (whole % 1 == 0).all():  # infinity is not whole
+        if ((whole % 1 == 0) & (whole.abs() <= EXACT)).all():
             values = values.astype("Int64")
     texts = values.astype("string").str.strip()
     return texts.mask(texts == "")
