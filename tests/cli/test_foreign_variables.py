@@ -132,9 +132,7 @@ def test_only_a_library_s_variable_that_an_error_names_or_quotes_is_blamed(
         assert found.remedies == ("correct it, or unset JAX_PLATFORMS",)
     for text in ("this is nonsense", "not 'quoted'", "expected '1'", "JAX_PLATFORMS_2", ""):
         assert find_refused_variable(RuntimeError(text)) is None
-    with pytest.raises(KeyError) as raised:
-        {}["a mistake in the code"]
-    assert explain(raised.value) is None
+    assert explain(KeyError("a mistake in the code")) is None
 
 
 def test_variables_are_ignored_in_processes_of_regrow_and_nowhere_else(tmp_path: Path) -> None:

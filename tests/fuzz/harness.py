@@ -226,7 +226,7 @@ def _judge_bounds(outcome: Outcome, size: int, watch: _Watch) -> None:
     allowed_kib = max(MAX_MEMORY_KIB, 4 * size // 1024)
     if outcome.memory_kib > allowed_kib:
         outcome.verdict = f"took {outcome.memory_kib // 1024} MiB for a file of {size:,} bytes"
-    if outcome.seconds > MAX_SECONDS:
+    if outcome.seconds >= MAX_SECONDS:
         outcome.verdict = f"took {outcome.seconds:.0f} s"
     if watch.found:
         outcome.verdict, outcome.detail = "touched something outside", "; ".join(watch.found[:5])

@@ -76,14 +76,15 @@ def _make_parquet(frame: pd.DataFrame, chance: random.Random) -> bytes:
         changed = changed.drop(columns=name)
     elif way == 1:
         kind = chance.choice((float, str))
-        pool = [v for v in values if isinstance(v, kind)] or [None]
+        pool: list[Any] = [value for value in values if isinstance(value, kind)]
         changed[name] = [chance.choice(pool) for _ in range(ROWS)]
     elif way == 2:
         changed[name] = chance.choice((np.inf, np.nan, True, 2**62, "x" * 9000))
     elif way == 3:
         changed[name] = pd.date_range("1700-01-01", periods=ROWS, tz=chance.choice((None, "UTC")))
     else:
-        changed[name] = [chance.choice(([1], [], None)) for _ in range(ROWS)]
+        lists: list[Any] = [chance.choice(([1], [], None)) for _ in range(ROWS)]
+        changed[name] = lists
     sink = io.BytesIO()
     changed.to_parquet(sink)
     content = sink.getvalue()

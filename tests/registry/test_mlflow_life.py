@@ -134,7 +134,8 @@ def make_old_database(path: Path) -> str:
     engine.dispose()
     folder = Path(mlflow.__file__).parent / "store" / "db_migrations"
     revisions = [script.revision for script in ScriptDirectory(str(folder)).walk_revisions()]
-    command.upgrade(_get_alembic_config(address), revisions[STEPS_BACK])
+    config = _get_alembic_config(address)  # type: ignore[no-untyped-call]
+    command.upgrade(config, revisions[STEPS_BACK])
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("INSERT INTO registered_models (name) VALUES ('old')")
         database.execute(
@@ -172,7 +173,7 @@ def test_another_database_of_an_older_schema_is_left_to_its_owner(tmp_path: Path
     assert shared.read_bytes() == before
     (advice,) = raised.value.remedies
     assert f"mlflow db upgrade 'sqlite:///{shared}'" in advice
-    upgrade.callback(f"sqlite:///{shared}")
+    upgrade([f"sqlite:///{shared}"], standalone_mode=False)
     registry = open_registry(tmp_path / "home", f"sqlite:///{shared}")
     assert registry.client.get_model_version_by_alias("old", "champion").version == 7
 

@@ -143,8 +143,11 @@ def _match_schema(path: Path, home: Home) -> None:
     import mlflow
     from mlflow.db import upgrade
 
+    def upgrade_at(address: str) -> None:
+        upgrade.main([address], standalone_mode=False)
+
     migrations = Path(mlflow.__file__).parent / "store" / "db_migrations"
-    match_schema(path, home, migrations, upgrade.callback, mlflow.__version__)
+    match_schema(path, home, migrations, upgrade_at, mlflow.__version__)
 
 
 def get_or_none(query: Callable[..., Any], *arguments: str) -> Any | None:
