@@ -98,7 +98,7 @@ bench: $(STAMP) ## Measure speed and quality; see benchmarks/RESULTS.md
 PREFECT_PORT ?= 4200
 MLFLOW_PORT ?= 5000
 ui: $(STAMP) ## Prefect (port 4200), MLflow (port 5000) and a worker, on this machine only, with all deployed
-	@$(BIN)/regrow ui --port $(PREFECT_PORT) --mlflow-port $(MLFLOW_PORT)
+	@$(BIN)/regrow ui --port $(PREFECT_PORT) --mlflow-port $(MLFLOW_PORT) $(UI_OPTIONS)
 
 deploy: $(STAMP) ## Make pools, automations and deployments on the server of PREFECT_API_URL
 	@$(BIN)/regrow deploy

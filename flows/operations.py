@@ -2,15 +2,28 @@
 
 from regrow.prefect.backfill import backfill
 from regrow.prefect.drift import drift
+from regrow.prefect.gc import gc
 from regrow.prefect.predict import predict
 from regrow.prefect.refresh import refresh
 from regrow.prefect.retrain_all import retrain_all
 from regrow.prefect.rollback import rollback
+from regrow.prefect.schedules import check_schedules
 from regrow.prefect.stage import make_stage_flow
 from regrow.prefect.sweep import sweep
 from tasks.stages import POLICIES
 
-__all__ = ["backfill", "drift", "predict", "refresh", "retrain_all", "rollback", "stage", "sweep"]
+__all__ = [
+    "backfill",
+    "check_schedules",
+    "drift",
+    "gc",
+    "predict",
+    "refresh",
+    "retrain_all",
+    "rollback",
+    "stage",
+    "sweep",
+]
 
 # What a run sends to another worker, such as `stage/gpu`.
 stage = make_stage_flow(POLICIES)

@@ -109,7 +109,13 @@ def listening() -> dict[int, set[str]]:
 def test_both_servers_answer_on_this_machine_only_with_everything_deployed(ui: Ui) -> None:
     assert httpx.get(f"{ui.mlflow}/health", timeout=60).status_code == 200
     names = {d["name"] for d in ui.server.post("deployments/filter", {})}
-    assert {"daily", "hourly", "gpu", "on-demand"} == names
+    assert {"daily", "nightly", "hourly", "gpu", "on-demand"} == names
+    made = ui.server.post("deployments/filter", {})
+    assert not any(schedule["active"] for d in made for schedule in d["schedules"])
+    assert not any(d["paused"] for d in made)
+    text = ui.read_log()
+    assert "paused schedule, every day at 04:00 Etc/UTC: air-quality" in text
+    assert "regrow ui --schedules starts them" in text
     pages = ui.server.url.removesuffix("/api")
     assert httpx.get(f"{pages}/reports/none.html", timeout=60).status_code == 401
     assert ui.server.client.get(f"{pages}/reports/none.html").status_code == 404

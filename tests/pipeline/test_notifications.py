@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -46,6 +47,10 @@ def test_a_notification_is_posted_as_json_that_chats_show(chat: Chat) -> None:
         "event": "failure",
         "text": "it failed",
         "model": "air-quality",
+        "stage": None,
+        "error": None,
+        "command": None,
+        "link": None,
         "details": {},
     }
 
@@ -56,7 +61,25 @@ def test_without_an_address_nothing_is_sent(chat: Chat, monkeypatch: pytest.Monk
     assert chat.posted == []
 
 
-@pytest.mark.parametrize("trouble", ["refused", "nobody there", "too slow", "no address at all"])
+def test_a_service_that_apprise_knows_gets_title_and_message(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = chat.address.removeprefix("http://")
+    monkeypatch.setenv("REGROW_NOTIFY_URL", f"json://{host}/hooks/{TOKEN}")
+    command = "regrow run air-quality --preset quick"
+    link = "http://127.0.0.1:4200/runs/flow-run/1"
+    send_webhook(NOTIFICATION.model_copy(update={"command": command, "link": link}))
+    [posted] = chat.posted
+    assert chat.paths == [f"/hooks/{TOKEN}"]
+    assert posted["title"] == "regrow: failure of air-quality"
+    assert posted["message"] == f"it failed\nnext: {command}\n{link}"
+    assert posted["type"] == "warning"
+
+
+TROUBLES = ["refused", "nobody there", "too slow", "no address at all", "refused by a service"]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
 def test_what_cannot_be_sent_fails_nothing_and_tells_no_address(
     trouble: str, chat: Chat, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -68,6 +91,10 @@ def test_what_cannot_be_sent_fails_nothing_and_tells_no_address(
     elif trouble == "too slow":
         chat.delay_s = 1
         monkeypatch.setattr(notifications, "TIMEOUT_S", 0.2)
+    elif trouble == "refused by a service":
+        chat.status = 403
+        host = chat.address.removeprefix("http://")
+        monkeypatch.setenv("REGROW_NOTIFY_URL", f"json://{host}/hooks/{TOKEN}")
     else:
         monkeypatch.setenv("REGROW_NOTIFY_URL", f"hooks/{TOKEN}")
     send_webhook(NOTIFICATION)
@@ -75,7 +102,8 @@ def test_what_cannot_be_sent_fails_nothing_and_tells_no_address(
         "refused": "answered 403",
         "nobody there": "ConnectError",
         "too slow": "ReadTimeout",
-        "no address at all": "UnsupportedProtocol",
+        "no address at all": "it is not an address that Apprise knows",
+        "refused by a service": "the service did not take it",
     }
     assert said[trouble] in caplog.text
     assert "REGROW_NOTIFY_URL could not be sent" in caplog.text
@@ -108,6 +136,29 @@ def test_secrets_are_hidden_in_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert TOKEN not in str(UserError("x", where=f"https://chat/hooks/{TOKEN}"))
 
 
+def test_the_command_sends_a_test_and_says_what_became_of_it(
+    chat: Chat, regrow: Regrow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{chat.address}/hooks/{TOKEN}"
+    done = regrow("notify", "--test", "--json", env={"REGROW_NOTIFY_URL": url})
+    assert done.returncode == 0, done.stderr
+    sent = {"REGROW_NOTIFY_URL": "sent", "REGROW_NOTIFY_BLOCK": "not set"}
+    assert json.loads(done.stdout) == {"recipients": sent}
+    [posted] = chat.posted
+    assert (posted["event"], posted["command"]) == ("test", "regrow status")
+    chat.status = 410
+    done = regrow("notify", "--test", env={"REGROW_NOTIFY_URL": url})
+    assert done.returncode == 2
+    assert "REGROW_NOTIFY_URL: failed: the receiver answered 410" in done.stderr
+    assert TOKEN not in done.stdout + done.stderr
+    shown = regrow("notify", "--json", env={"REGROW_NOTIFY_URL": url})
+    assert json.loads(shown.stdout)["recipients"]["REGROW_NOTIFY_URL"] == "set"
+    assert len(chat.posted) == 2
+    nobody = regrow("notify", "--test", env={"REGROW_NOTIFY_URL": ""})
+    assert nobody.returncode == 2
+    assert "there is no recipient to test" in nobody.stderr
+
+
 def start(home: Path, **request: Any) -> Any:
     pipeline = Pipeline(
         SPEC,
@@ -129,13 +180,20 @@ def test_a_failure_and_a_first_champion_are_told_and_what_is_known_is_not(
     assert failure["event"] == "failure"
     assert failure["text"].startswith("air-quality (quick), stage clean, failed")
     assert "line 2" in failure["text"]
-    assert failure["details"]["stage"] == "clean"
+    assert failure["stage"] == "clean"
+    assert failure["error"] in failure["text"]
+    command = f"regrow run air-quality --preset quick --source air-quality={spoiled}"
+    assert failure["command"] == command
+    assert f"next: {command}" in failure["text"]
     start(tmp_path / "home", data="sample")
     champion = chat.posted[1]
     assert (champion["event"], champion["model"]) == ("champion", "air-quality.sample")
     assert champion["details"]["version"] == 1
     assert champion["details"]["report"].endswith("air-quality.sample-v1.html")
     assert "rmse" in champion["text"]
+    assert champion["command"] == "regrow status air-quality"
+    assert champion["link"].startswith("file:///")
+    assert Path(unquote(urlsplit(champion["link"]).path)).is_file()
     start(tmp_path / "home", data="sample")
     assert len(chat.posted) == 2
     # An unreachable chat does not touch the run.
@@ -165,7 +223,7 @@ def test_a_block_and_a_failing_flow(
         monkeypatch.setenv("REGROW_NOTIFY_BLOCK", f"{block.get_block_type_slug()}/chat")
         assert rollback("air-quality", return_state=True).is_failed()
         assert [sorted(posted) for posted in chat.posted] == [
-            ["details", "event", "model", "text"],
+            ["command", "details", "error", "event", "link", "model", "stage", "text"],
             ["said"],
         ]
         assert "no other champion" in chat.posted[0]["text"]

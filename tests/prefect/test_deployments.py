@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import json
 from typing import Any
 
 import yaml
 from prefect import Flow
+from prefect.utilities.callables import parameter_schema
 
+from flows.operations import backfill, drift, predict, retrain_all, rollback, sweep
 from regrow.base.project import get_spec, list_models
 from regrow.models.air_quality.spec import AirQualityConfig
 from regrow.prefect.deploy import Extras
@@ -26,6 +29,8 @@ OPERATIONS = {
     "predict": True,
     "drift": False,
     "refresh": True,
+    "check-schedules": True,
+    "gc": True,
     "stage": False,
 }
 DECLARED = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())
@@ -64,6 +69,12 @@ def test_a_pipeline_is_triggered_by_the_sources_that_it_reads_and_by_no_other() 
             wanted.remove(source)
         assert not wanted, f"{flow.name} is not triggered by {wanted}"
         assert len({trigger["name"] for trigger in triggers}) == len(triggers)
+
+
+def test_forms_offer_the_models() -> None:
+    for flow in (sweep, backfill, rollback, drift, predict, retrain_all):
+        found = json.dumps(parameter_schema(flow).model_dump())
+        assert json.dumps(list_models()) in found, flow.name
 
 
 def test_the_pools_that_deployments_name_are_declared() -> None:

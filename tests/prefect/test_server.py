@@ -13,14 +13,20 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
 import httpx
 import pytest
 import yaml
-from prefect.settings import PREFECT_SERVER_API_AUTH_STRING, temporary_settings
+from prefect.client.orchestration import get_client
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_SERVER_API_AUTH_STRING,
+    temporary_settings,
+)
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
@@ -31,9 +37,11 @@ from regrow.base.project import get_spec, list_models
 from regrow.pipeline.request import DataChoice
 from regrow.pipeline.stages import STAGES
 from regrow.prefect.password import make_password
+from regrow.prefect.schedules import Overdue, list_overdue, notify_once
 from regrow.prefect.ui import choose_password
 from tests.conftest import REPOSITORY
 from tests.support.commands import wait_for
+from tests.support.http_servers import Chat
 from tests.support.servers import Server, run_server
 
 pytestmark = pytest.mark.slow
@@ -283,6 +291,46 @@ def test_an_automation_starts_a_run(server: Server, deployed: list[str]) -> None
 
     (run_id,) = wait_for("the run that the automation starts", triggered, 120)
     server.post(f"flow_runs/{run_id}", None, method="DELETE")  # there is no such version
+
+
+def test_a_schedule_without_a_success_within_its_interval_is_notified_once(
+    server: Server, deployed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hourly = {"refresh/hourly", "predict/hourly", "check-schedules/hourly"}
+    now = datetime.now(UTC)
+
+    def names(later: timedelta) -> set[str]:
+        access = {
+            PREFECT_API_URL: server.url,
+            PREFECT_API_AUTH_STRING: server.env["PREFECT_API_AUTH_STRING"],
+        }
+        with temporary_settings(access), get_client(sync_client=True) as client:
+            found = {one.name: one for one in list_overdue(client, now + later)}
+        late.update(found)
+        return set(found)
+
+    late: dict[str, Overdue] = {}
+    assert names(timedelta()) == set()
+    assert names(timedelta(hours=2)) == hourly  # those that are daily had no time yet
+    # A run of the hour before counts until the next one has had its hour.
+    run_id = server.run_deployment("predict/hourly")
+    ended = (now + timedelta(hours=1)).isoformat()
+    done = {"state": {"type": "COMPLETED", "timestamp": ended}, "force": True}
+    server.post(f"flow_runs/{run_id}/set_state", done)
+    assert names(timedelta(hours=2)) == hourly - {"predict/hourly"}
+    assert names(timedelta(days=3)) > {*hourly, "gc/nightly", "air-quality/daily"}
+    server.post(f"flow_runs/{run_id}", None, method="DELETE")
+    chat = Chat()
+    monkeypatch.setenv("REGROW_NOTIFY_URL", f"{chat.address}/hook")
+    for _ in range(2):
+        notify_once([late["air-quality/daily"]], Home(tmp_path))
+    chat.close()
+    [posted] = chat.posted
+    assert posted["event"] == "overdue"
+    assert posted["command"] == "regrow run air-quality"
+    assert "air-quality/daily has not succeeded since" in posted["text"]
+    assert server.client.get(posted["link"]).status_code == 200
+    assert server.regrow("notify", "--overdue") == {"late": []}
 
 
 def test_without_a_server_deploying_says_what_is_missing(tmp_path: Path) -> None:

@@ -150,7 +150,12 @@ def test_what_a_run_shows_in_mlflow(home: Path) -> None:
     assert run.info.status == "FINISHED"
     assert run.data.params == {"epochs": "3"}
     assert run.data.metrics["rmse"] == 2.0
-    curve = registry.client.get_metric_history(published.run_id, "seed-0/loss")
+    run = registry.client.get_run(published.run_id)
+    (training,) = registry.client.search_runs(
+        [run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{published.run_id}'"
+    )
+    assert training.info.run_name == "seed-0"
+    curve = registry.client.get_metric_history(training.info.run_id, "loss")
     assert [(point.step, point.value) for point in curve] == [(0, 3.0), (1, 2.0), (3, 1.0)]
     assert registry.artifact(registry.champion(), "card.md").read_text() == "card"
     champion = registry.champion()
@@ -442,7 +447,7 @@ def test_killed_at_any_moment_a_release_is_whole_after_the_next_attempt(
     experiment = registry.client.get_experiment_by_name("model")
     assert experiment is not None
     runs = registry.client.search_runs([experiment.experiment_id])
-    assert sorted(run.info.run_name for run in runs) == ["a", "b"]
+    assert sorted(run.info.run_name for run in runs) == ["a", "b", "seed-0", "seed-0"]
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert len(list((home / "mlartifacts").rglob("model.keras"))) == 2
     assert not list(home.rglob("*.lock"))

@@ -14,7 +14,7 @@ def digest_json(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def digest_file(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes, read in blocks."""
+def digest_file(path: Path, algorithm: str = "sha256") -> str:
+    """SHA-256 or another digest (hex) of a file's bytes, read in blocks."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, algorithm).hexdigest()

@@ -144,6 +144,16 @@ class Home:
         return self.path / "prefect"
 
     @property
+    def overdue(self) -> Path:
+        """The late schedules that were notified of (JSON)."""
+        return self.path / "overdue.json"
+
+    @property
+    def logs(self) -> Path:
+        """What commands and runs log, a file of JSON lines and older ones."""
+        return self.path / "logs"
+
+    @property
     def dashboards(self) -> Path:
         """Where the servers of `regrow ui` are (JSON)."""
         return self.path / "dashboards.json"

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ByteSize, TypeAdapter, ValidationError
+
 from regrow.base.addresses import database_address, is_own_database, read_path
 from regrow.base.errors import UserError
 from regrow.base.home import Home
@@ -34,6 +36,7 @@ class Settings:
         download_min_bytes_per_s: the least rate of a download.
         download_deadline_s: how long the download from one address may take.
         max_model_age_days: from which age on a champion is old, if its data may change.
+        max_bytes: how large the home may become; None for no limit.
     """
 
     home: Home
@@ -46,6 +49,7 @@ class Settings:
     download_min_bytes_per_s: float = 1000.0
     download_deadline_s: float = 3600.0
     max_model_age_days: float = 90.0
+    max_bytes: int | None = None
 
     @property
     def backend(self) -> str:
@@ -86,6 +90,7 @@ def read_environment(environment: Mapping[str, str] | None = None) -> Settings:
         download_min_bytes_per_s=_read_number(values, "REGROW_DOWNLOAD_MIN_BYTES_PER_S", 1000.0),
         download_deadline_s=_read_number(values, "REGROW_DOWNLOAD_DEADLINE_S", 3600.0),
         max_model_age_days=_read_number(values, "REGROW_MAX_MODEL_AGE_DAYS", 90.0),
+        max_bytes=_read_bytes(values, "REGROW_MAX_BYTES"),
     )
 
 
@@ -153,3 +158,21 @@ def _read_number(values: Mapping[str, str], name: str, default: float) -> float:
             expected=f"a number such as {default:g}, which is the default",
         )
     return number
+
+
+def _read_bytes(values: Mapping[str, str], name: str) -> int | None:
+    text = values.get(name)
+    if not text:
+        return None
+    try:
+        size = TypeAdapter(ByteSize).validate_python(text)
+    except ValidationError:
+        size = ByteSize(0)
+    if size <= 0:
+        raise UserError(
+            "a size is not a number of bytes above 0",
+            where=f"the environment variable {name}",
+            received=text,
+            expected="for example 20GB, 500MiB or 1000000",
+        )
+    return int(size)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from regrow.base.logs import FORMAT_VARIABLE
 from regrow.cli import (
     ask,
     backfill,
@@ -19,6 +21,7 @@ from regrow.cli import (
     inspect,
     maintain,
     new,
+    notify,
     predict,
     review,
     run,
@@ -43,7 +46,7 @@ HEADINGS = {
     "Models": ("new", "check", "list", "run", "predict", "why", "compare", "sweep", "backfill"),
     "Champions": ("status", "log", "approve", "reject", "rollback", "freeze", "unfreeze", "drift"),
     "Servers and data": ("ui", "deploy", "refresh"),
-    "Upkeep": ("doctor", "gc", "backup", "restore", "bundle"),
+    "Upkeep": ("doctor", "notify", "gc", "backup", "restore", "bundle"),
     "Commands of single models": ("ask", "dream", "stylize", "embed", "similar"),
 }
 GROUPS = {name: heading for heading, names in HEADINGS.items() for name in names}
@@ -61,6 +64,7 @@ for module in (
     review,
     maintain,
     doctor,
+    notify,
     server,
     ask,
     dream,
@@ -87,5 +91,11 @@ def main(
             "--version", callback=_print_version, is_eager=True, help="Print it and exit."
         ),
     ] = False,
+    log_format: Annotated[
+        Literal["text", "json"] | None,
+        typer.Option(help="Lines on standard error, also of errors; REGROW_LOG_LEVEL: how many."),
+    ] = None,
 ) -> None:
     """Train, check and publish Keras models, and train them again when their data changes."""
+    if log_format:
+        os.environ[FORMAT_VARIABLE] = log_format

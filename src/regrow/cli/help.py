@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 EXAMPLES = re.compile(r"(Examples?:)\s+(.*)", re.DOTALL)
+# Options of `regrow` that may follow the command.
+ANYWHERE = ("--log-format",)
 BETWEEN = re.compile(r"(?<=\[/\])\s+(?=\[bold\])")
 
 
@@ -23,11 +25,37 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands, likewise."""
+    """A group of commands, likewise; its own options may also follow the command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Takes the options of `regrow` itself from where they were given."""
+        return super().parse_args(ctx, move_first(args, ANYWHERE))
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, as they are shown."""
         return _without_types(super().get_params(ctx))
+
+
+def move_first(args: list[str], options: Collection[str]) -> list[str]:
+    """Arguments with these options, each of one value, before all others.
+
+    >>> move_first(["run", "m", "--log-format", "json"], ["--log-format"])
+    ['--log-format', 'json', 'run', 'm']
+    """
+    first: list[str] = []
+    others: list[str] = []
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return [*first, *others, word, *rest]
+        if word in options and rest:
+            first += [word, rest.pop(0)]
+        elif word.partition("=")[0] in options and "=" in word:
+            first.append(word)
+        else:
+            others.append(word)
+    return [*first, *others]
 
 
 def _without_types(parameters: list[Any]) -> list[Any]:

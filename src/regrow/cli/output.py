@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,12 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from regrow.base.errors import UserError
+from regrow.base.logs import logs_json
 from regrow.operations.progress_bars import terminal_bars
 from regrow.report.evaluation import Table
 from regrow.report.numbers import format_table
+
+log = logging.getLogger(__name__)
 
 MIB = 2**20
 
@@ -30,8 +34,11 @@ def print_error(error: Exception) -> None:
 
     With --json its fields are the document on standard output, unless there is one already.
     """
-    text = f"[bold red]error:[/] {escape(str(error))}"
-    error_console.print(text, soft_wrap=not error_console.is_terminal)
+    if logs_json():
+        log.error("%s", error)
+    else:
+        text = f"[bold red]error:[/] {escape(str(error))}"
+        error_console.print(text, soft_wrap=not error_console.is_terminal)
     if "--json" in sys.argv and not _documents:
         fields = error.fields() if isinstance(error, UserError) else {"what": str(error)}
         print_json({"error": fields})
@@ -44,7 +51,10 @@ def warn(text: str) -> None:
 
 def tell(text: str) -> None:
     """Prints a line on what is happening now, on standard error."""
-    error_console.print(text, markup=False, soft_wrap=True)
+    if logs_json():
+        log.info("%s", text)
+    else:
+        error_console.print(text, markup=False, soft_wrap=True)
 
 
 def print_text(text: str, style: str = "") -> None:

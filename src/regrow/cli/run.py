@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +25,7 @@ from regrow.cli.output import (
 )
 from regrow.cli.terminal import prepare_terminal
 from regrow.operations.next_steps import list_next
+from regrow.pipeline.fetch_ahead import fetch_ahead
 from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import DataChoice
 from regrow.pipeline.runs import run_directly, run_unchanged, summarize_run
@@ -122,7 +124,7 @@ def _run_one(pipeline: Pipeline, pools: Mapping[str, str], *, prefect: bool) -> 
     url, keeps_runs = None, has_server()
     refs = run_unchanged(pipeline) if prefect and not pools and not keeps_runs else None
     if refs is None and prefect:
-        with progress_bars(), use_server(pipeline.settings, tell):
+        with progress_bars(), use_server(pipeline.settings, tell, partial(fetch_ahead, pipeline)):
             from regrow.prefect.run import run_request
 
             refs, url = run_request(pipeline.request, pools)

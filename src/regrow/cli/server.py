@@ -16,7 +16,7 @@ from regrow.sources.announcements import SourceCheck, list_unannounced
 from regrow.sources.refresh import check_sources, explain_checks, list_refreshed
 
 UI_EXAMPLES = (
-    "Examples: [bold]regrow ui[/], also as make ui   "
+    "Examples: [bold]regrow ui[/], also as make ui   [bold]regrow ui --schedules[/]   "
     "[bold]regrow ui --port 4300 --mlflow-port 5300[/]"
 )
 REFRESH_EXAMPLES = (
@@ -29,7 +29,12 @@ app = typer.Typer()
 
 
 @app.command(epilog="Example: [bold]regrow deploy[/], also as make deploy")
-def deploy(as_json: Json = False) -> None:
+def deploy(
+    schedules: Annotated[
+        bool, typer.Option(help="Schedules start runs, or are paused; triggers always do.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
     """Makes pools, automations and deployments of prefect.yaml on the server of PREFECT_API_URL.
 
     It may be done again at any time: what is there is brought up to date.
@@ -37,7 +42,7 @@ def deploy(as_json: Json = False) -> None:
     prepare_terminal()
     from regrow.prefect.deploy import deploy as deploy_project
 
-    done = deploy_project()
+    done = deploy_project(schedules=schedules)
     if as_json:
         print_json(done)
     else:
@@ -48,17 +53,21 @@ def deploy(as_json: Json = False) -> None:
 def ui(
     port: Annotated[int, typer.Option(help="The port of Prefect's server.")] = 4200,
     mlflow_port: Annotated[int, typer.Option(help="The port of MLflow's server.")] = 5000,
+    schedules: Annotated[
+        bool, typer.Option("--schedules", help="Start the scheduled runs, which train models.")
+    ] = False,
 ) -> None:
     """Starts Prefect, MLflow and a worker on this machine, with everything deployed.
 
     Prefect's server answers programs of this machine and its own pages only, and asks for a
     password: PREFECT_SERVER_API_AUTH_STRING, or a generated one, printed once and kept in
-    REGROW_HOME. Ctrl-C ends all of it.
+    REGROW_HOME. Schedules are paused, unless --schedules is given; new data start their models
+    in any case. Ctrl-C ends all of it.
     """
     prepare_terminal(verbose=True)
     from regrow.prefect.ui import run_ui
 
-    run_ui(read_environment(), port, mlflow_port)
+    run_ui(read_environment(), port, mlflow_port, schedules=schedules)
 
 
 @app.command(epilog=REFRESH_EXAMPLES)

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from regrow.base.logs import log_to_terminal
 from regrow.base.quiet import QUIET_ENVIRONMENT
 from regrow.base.settings import read_environment
 
@@ -15,7 +16,9 @@ def prepare_terminal(*, verbose: bool = False) -> None:
     """Disables the telemetry of dependencies, and hides their logs unless `verbose`."""
     for name, value in QUIET_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    if verbose:
+    log_to_terminal()
+    if verbose:  # Prefect shows the lines of all libraries itself
+        logging.getLogger("regrow").propagate = False
         return
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     # TensorFlow warns about retracing when several small models are compiled in turn.

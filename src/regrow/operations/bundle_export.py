@@ -28,7 +28,7 @@ from regrow.registry.gate import now
 from regrow.registry.names import list_champions
 from regrow.registry.publication import decision_on
 from regrow.sources.catalog import declared_sources
-from regrow.sources.locations import obtain
+from regrow.sources.first_sight import obtain_source
 from regrow.sources.retries import make_retries
 from regrow.sources.versions import Version, current_source, read_versions
 from regrow.store.entry import FileInfo
@@ -142,13 +142,7 @@ def _find_sources(
     for name in spec.sources:
         current = current_source(settings.home, declared[name])
         try:
-            got = obtain(
-                current,
-                settings.home.downloads,
-                settings.mirror,
-                report,
-                make_retries(settings),
-            )
+            got = obtain_source(current, settings, report, make_retries(settings))
         except SourceError:
             if declared[name].optional is None:
                 raise

@@ -32,7 +32,9 @@ from regrow.registry.champions import open_registry
 from regrow.registry.gate import now
 from regrow.registry.publication import Champion, publish_release
 from regrow.registry.release import Release
+from regrow.sources.catalog import declared_sources
 from regrow.sources.download import Expected
+from regrow.sources.first_sight import pin_file
 from regrow.sources.locations import cache_path
 from regrow.sources.versions import Version, read_versions, record_version
 from regrow.store.fingerprint import library_version
@@ -90,6 +92,10 @@ def _compare_libraries(there: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 def _store_downloads(contents: Contents, folder: Path, settings: Settings) -> None:
     """Moves the source files into the cache, and the package lists into the home."""
+    declared = declared_sources(settings)
+    for digest, name in contents.downloads.items():
+        if name in declared and declared[name].remote.is_checked_first:
+            pin_file(declared[name], folder / "downloads" / digest, digest, settings, "a bundle")
     for digest in contents.downloads:
         target = cache_path(settings.home.downloads, Expected(digest))
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -113,7 +113,9 @@ def _lock_sources(locks: ExitStack, settings: Settings) -> None:
     Raises:
         LockTimeout: one is under way; what it looks at is not known.
     """
-    for name in declared_sources(settings).refreshed:
+    declared = declared_sources(settings)
+    pinned_first = [n for n, source in declared.items() if source.remote.is_checked_first]
+    for name in (*declared.refreshed, *pinned_first):
         locks.enter_context(exclusive(settings.home.source_lock(name), timeout_s=0))
 
 

@@ -24,6 +24,7 @@ from typing import Any, TextIO
 
 from regrow.base.errors import UserError
 from regrow.base.foreign_variables import ignore_foreign_variables
+from regrow.base.logs import log_to_terminal
 from regrow.base.parents import when_orphaned
 from regrow.base.progress import noting_to, reporting_to, watching_epochs
 from regrow.base.project import get_spec
@@ -98,6 +99,7 @@ def name_training(settings: Settings, checkpoint: Path | None) -> str:
 
 
 def _run(request: RunRequest, answers: Answers) -> int:
+    log_to_terminal()
     settings = read_environment()
     pipeline = Pipeline(get_spec(request.model), request, settings)
 

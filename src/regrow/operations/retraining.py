@@ -13,7 +13,7 @@ from regrow.base.errors import UserError
 from regrow.base.settings import Settings
 from regrow.base.spec import ModelSpec
 from regrow.operations.jobs import Job
-from regrow.pipeline.request import DataChoice, RunRequest, make_request
+from regrow.pipeline.request import DataChoice, ModelName, RunRequest, make_request
 from regrow.sources.catalog import declared_sources
 from regrow.sources.locations import is_cached
 from regrow.sources.versions import at_version, current_sources, read_versions
@@ -36,7 +36,7 @@ class BackfillRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str
+    model: ModelName
     files: list[dict[str, Path]] = Field(default_factory=list)
     versions: list[dict[str, str]] = Field(default_factory=list)
     preset: str | None = None

@@ -20,6 +20,7 @@ from regrow.base.spec import ModelSpec
 from regrow.operations.jobs import Job
 from regrow.pipeline.request import (
     DataChoice,
+    ModelName,
     expand_settings,
     flatten,
     make_request,
@@ -99,7 +100,7 @@ class SweepRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str
+    model: ModelName
     over: dict[str, Values] = Field(min_length=1)
     method: Method = "grid"
     trials: int | None = Field(None, ge=1, le=100_000)

@@ -8,7 +8,7 @@ from regrow.base.errors import SourceError, UserError
 from regrow.base.progress import report
 from regrow.base.settings import Settings
 from regrow.sources.catalog import declared_sources
-from regrow.sources.locations import obtain
+from regrow.sources.first_sight import obtain_source
 from regrow.sources.retries import make_retries
 from regrow.vision.choices import weights_source
 
@@ -38,9 +38,8 @@ def obtain_weights(backbone: str, choice: str, settings: Settings) -> Path | Non
             )
         return path
     source = declared_sources(settings)[weights_source(backbone)]
-    downloads = settings.home.downloads
     try:
-        return obtain(source, downloads, settings.mirror, report, make_retries(settings)).path
+        return obtain_source(source, settings, report, make_retries(settings)).path
     except SourceError as error:  # a command takes the file by an option of its own
         own = f"--source {source.name}=PATH"
         error.remedies = tuple(text.replace(own, "--weights FILE") for text in error.remedies)

@@ -20,6 +20,7 @@ from regrow.base.settings import Settings
 from regrow.base.spec import ModelSpec, StageSpec, load
 from regrow.base.threads import bounded_threads
 from regrow.pipeline.components import StageComponents
+from regrow.pipeline.disk import check_room
 from regrow.pipeline.origins import naming_origins
 from regrow.pipeline.request import RunRequest
 from regrow.pipeline.request_sources import RequestSources
@@ -160,6 +161,8 @@ class Pipeline:
         components = self.components("download", {}, sample=sample)
 
         def make(out: Path, _scratch: Path) -> dict[str, Any]:
+            if not sample:
+                check_room(self.spec.name, "download", self.settings, self.sources.fetched)
             return self.sources.fetch(out, progress, sample=sample)
 
         fingerprint = digest_json(components)
@@ -172,6 +175,7 @@ class Pipeline:
 
         @bounded_threads(components["libraries"])
         def make(out: Any, scratch: Any) -> dict[str, Any]:
+            check_room(self.spec.name, stage, self.settings)
             entries: dict[str, Entry] = {n: self.entry(inputs[n]) for n in STAGES[stage]}
             context = StageContext(self._settings_of(stage), entries, out, scratch, progress)
             if stage == "validate":

@@ -14,6 +14,7 @@ from regrow.base.decision import Hold
 from regrow.base.digests import digest_json
 from regrow.base.settings import Settings
 from regrow.base.spec import ModelSpec
+from regrow.pipeline.naming import describe_command, list_overrides, name_request
 from regrow.pipeline.request import RunRequest, flatten
 from regrow.registry.names import LIBRARIES, ChampionRef
 from regrow.registry.release import Release
@@ -119,7 +120,9 @@ def describe_release(request: PublishRequest, evaluation: Evaluation) -> Release
     return Release(
         # The model and its figures make a release; another report on them does not.
         key=digest_json([train.digest, evaluate.digest]),
-        run_name=f"{request.request.preset} data {request.data_version}",
+        run_name=f"{name_request(request.request)} data {request.data_version}",
+        title=request.spec.title,
+        description=_describe(request),
         params=flatten({"preset": request.request.preset, **request.request.config}),
         metrics=evaluation.metrics,
         curves={
@@ -138,6 +141,18 @@ def describe_release(request: PublishRequest, evaluation: Evaluation) -> Release
             (inputs["validate"].file("validation.html"), ""),
             *((evaluate.file(name), str(Path(name).parent)) for name in figures),
         ],
+    )
+
+
+def _describe(request: PublishRequest) -> str:
+    """What the run's page says of it, as Markdown."""
+    changes = [f"{n} = {v}" for n, v in list_overrides(request.request).items()]
+    settings = f"preset {request.request.preset}, {', '.join(changes) or 'unchanged'}"
+    return (
+        f"**{request.spec.name}**: {request.spec.title}\n\n"
+        f"- settings: {settings}\n"
+        f"- data: {request.data_kind}, version {request.data_version}\n"
+        f"- command: `{describe_command(request.request)}`\n"
     )
 
 

@@ -6,17 +6,32 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError
 
 from regrow.base.decision import Hold
 from regrow.base.errors import UserError
+from regrow.base.project import list_models
 from regrow.base.spec import ModelConfig, ModelSpec
 from regrow.pipeline.settings_layers import Layer, read_variables
 
 MAX_DOTS = 20
 DataChoice = Literal["real", "sample", "real-or-sample"]
+
+
+class OfferedModels:
+    """Makes forms offer the models that are declared when the form is made."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """The schema of a model's name."""
+        found, models = handler(schema), list_models()
+        return {**found, "enum": models} if models else found
+
+
+ModelName = Annotated[str, OfferedModels()]
 
 
 class RunRequest(BaseModel):

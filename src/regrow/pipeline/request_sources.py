@@ -43,6 +43,11 @@ class RequestSources:
             self._look_at_unpinned()
         return current_sources(self._declared, self.settings.home, self.request.versions)
 
+    @property
+    def fetched(self) -> list[Source]:
+        """Those of the chosen sources that no local file replaces."""
+        return [self.chosen[name] for name in self.names if name not in self.request.sources]
+
     @cached_property
     def holds(self) -> list[Hold]:
         """Why a version of this request is not promoted by itself."""

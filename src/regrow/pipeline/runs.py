@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import uuid
@@ -19,9 +20,11 @@ from regrow.base.files import write_json
 from regrow.base.home import Home
 from regrow.base.interruption import note_stage
 from regrow.base.locks import exclusive, is_held
+from regrow.base.logs import log_context, log_to_file
 from regrow.base.progress import report
 from regrow.base.secrets import hide_secrets
 from regrow.base.system_errors import explain
+from regrow.pipeline.naming import describe_command
 from regrow.pipeline.notifications import (
     Notify,
     describe_age,
@@ -36,6 +39,8 @@ from regrow.pipeline.trials import trial_facts
 from regrow.pipeline.upkeep import Upkeep, check_champion
 from regrow.registry.names import ChampionRef
 from regrow.registry.state import read_state
+
+log = logging.getLogger(__name__)
 
 # For so long a run of another machine is believed, whose locks may not be seen from here.
 BELIEVED = timedelta(days=2)
@@ -102,7 +107,11 @@ def run_stages(
         pid=os.getpid(),
         host=platform.node(),
     )
-    with exclusive(run_lock(pipeline.settings.home, pipeline.spec.name, record.run_id)):
+    log_to_file(pipeline.settings.home)
+    with (
+        exclusive(run_lock(pipeline.settings.home, pipeline.spec.name, record.run_id)),
+        log_context(run=record.run_id, model=pipeline.spec.name),
+    ):
         return _run(pipeline, run_one, record, notify)
 
 
@@ -118,9 +127,8 @@ def _run(
             record.stage = stage
             note_stage(stage)
             write_json(path, record.model_dump(mode="json"))
-            record.stages[stage] = run_one(
-                stage, {name: record.stages[name] for name in STAGES[stage]}
-            )
+            inputs = {name: record.stages[name] for name in STAGES[stage]}
+            record.stages[stage] = _run_logged(stage, inputs, run_one)
         report("stages", len(stages), len(stages))
         record.state = "completed"
     except ResultMissing:  # whoever looked for the results runs the model in another way
@@ -135,6 +143,21 @@ def _run(
     _end_record(pipeline, record, path, notify)
     note_stage(None)
     return record.stages
+
+
+def _run_logged(stage: Stage, inputs: Mapping[Stage, StageRef], run_one: RunOne) -> StageRef:
+    with log_context(stage=stage):
+        log.info("%s begins", stage)
+        try:
+            ref = run_one(stage, inputs)
+        except ResultMissing:
+            raise
+        except BaseException as error:
+            said = str(error) or type(error).__name__
+            log.error("%s failed: %s", stage, said, extra={"told": True})
+            raise
+        log.info("%s is %s (%.1f s)", stage, "cached" if ref.cached else "done", ref.seconds)
+    return ref
 
 
 def list_stages(pipeline: Pipeline) -> list[Stage]:
@@ -224,9 +247,16 @@ def _send_notification(pipeline: Pipeline, record: RunRecord, notify: Notify) ->
         return
     model = pipeline.spec.name
     if record.state == "failed":
-        what = f"{model} ({record.request.preset}), stage {record.stage},"
-        error = record.error or ""
-        notify(describe_failure(model, what, error, stage=record.stage, run_id=record.run_id))
+        notify(
+            describe_failure(
+                model,
+                f"{model} ({record.request.preset}), stage {record.stage},",
+                record.error or "",
+                stage=record.stage,
+                command=describe_command(record.request),
+                run_id=record.run_id,
+            )
+        )
     elif record.state == "completed":
         _notify_of_champion(pipeline, record, notify)
 
@@ -236,7 +266,9 @@ def _notify_of_champion(pipeline: Pipeline, record: RunRecord, notify: Notify) -
     decision = parse_decision(facts["decision"])
     is_new = not record.stages["publish"].cached
     if is_new and (decision.moves_alias or decision.action == "held"):
-        notify(describe_decision(decision, report=facts["report"], run_id=record.run_id))
+        link = link_report(pipeline.settings.home, Path(facts["report"]))
+        details = {"report": facts["report"], "run_id": record.run_id}
+        notify(describe_decision(decision, link=link, **details))
     upkeep = check_upkeep(pipeline, facts["registered_name"])
     if upkeep is not None and upkeep.age_remark is not None:
         details = {"age_days": round(upkeep.age_days or 0, 1), "run_id": record.run_id}

@@ -21,6 +21,7 @@ from prefect.artifacts import (
     create_progress_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
 from prefect.variables import Variable
 
 from regrow.base.errors import UserError
@@ -60,10 +61,16 @@ def create_run_artifacts(pipeline: Pipeline, refs: Mapping[Stage, StageRef]) -> 
     for title, url in pictures[:1]:
         create_image_artifact(key=f"{name}-picture", image_url=url, description=title)
     create_link_artifact(
-        key=f"{name}-report", link=facts["report_url"], link_text=f"Report of {name}"
+        key=f"{name}-report",
+        link=facts["report_url"],
+        link_text=f"Report of {name}",
+        description=f"The report on version {facts['version']} of {facts['registered_name']}",
     )
     create_link_artifact(
-        key=f"{name}-mlflow", link=facts["mlflow_url"], link_text=f"MLflow run of {name}"
+        key=f"{name}-mlflow",
+        link=facts["mlflow_url"],
+        link_text=f"MLflow run of {name}",
+        description=f"Settings, figures and curves of version {facts['version']}",
     )
     registered = str(facts["registered_name"])
     # From the log: this run's own decision may be an old one that was found in the store.
@@ -117,9 +124,11 @@ def preview_artifacts(model: str) -> ShowPicture:
 def progress_artifact(key: str) -> Iterator[None]:
     """Shows the progress of the work inside the block on the run's page."""
     bar = _ProgressBar(key)
-    with reporting_to(bar):
-        yield
-    bar.finish()
+    try:
+        with reporting_to(bar):
+            yield
+    finally:
+        bar.finish()
 
 
 class _ProgressBar:
@@ -141,9 +150,14 @@ class _ProgressBar:
         self._update(100.0 * min(done, total) / total, what)
 
     def finish(self) -> None:
-        """Fills the bar, if there is one."""
-        if self.artifact is not None:
-            self._update(100.0, "done")
+        """Removes the bar, if there is one: nobody needs it among the run's results."""
+        if self.artifact is None:
+            return
+        try:
+            with get_client(sync_client=True) as client:
+                client.delete_artifact(self.artifact)
+        except Exception as error:  # as in `_update`
+            log.debug("progress of %s not removed: %s", self.key, error)
 
     def _update(self, percent: float, what: str) -> None:
         try:

@@ -20,9 +20,28 @@ from regrow.sources.catalog import declared_sources
 
 FILE = "prefect.yaml"
 FLOWS = "regrow.prefect.models"
-REFRESH = "regrow.prefect.refresh.refresh"
-# Of an hour; the deployments of models may start on the hour.
-REFRESH_CRON = "30 * * * *"
+# Name, entrypoint, description and cron of what is deployed beside the models; the first one only
+# where sources may change. The deployments of models may start on the hour.
+OPERATIONS: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "hourly",
+        "regrow.prefect.refresh.refresh",
+        "Checks whether sources have changed, and starts their models.",
+        "30 * * * *",
+    ),
+    (
+        "hourly",
+        "regrow.prefect.schedules.check_schedules",
+        "Notifies of schedules that have not succeeded within their interval.",
+        "45 * * * *",
+    ),
+    (
+        "nightly",
+        "regrow.prefect.gc.gc",
+        "Removes results, downloads and reports that nothing in use needs.",
+        "0 3 * * *",
+    ),
+)
 
 
 def declare_project(root: Path, common: dict[str, Any]) -> dict[str, Any]:
@@ -56,18 +75,21 @@ def declare_project(root: Path, common: dict[str, Any]) -> dict[str, Any]:
         }
         for spec in specs
     ]
-    if any(declared[name].refresh for spec in specs for name in spec.sources):
-        deployments.append(
-            {
-                "name": "hourly",
-                "entrypoint": REFRESH,
-                "description": "Checks whether sources have changed, and starts their models.",
-                "parameters": {},
-                "schedules": [{"cron": REFRESH_CRON, "timezone": project.timezone}],
-                "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
-                "work_pool": _pool("data", environment),
-            }
-        )
+    operations = OPERATIONS
+    if not any(declared[name].refresh for spec in specs for name in spec.sources):
+        operations = operations[1:]
+    deployments += [
+        {
+            "name": name,
+            "entrypoint": entrypoint,
+            "description": description,
+            "parameters": {},
+            "schedules": [{"cron": cron, "timezone": project.timezone}],
+            "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
+            "work_pool": _pool("data", environment),
+        }
+        for name, entrypoint, description, cron in operations
+    ]
     step = "prefect.deployments.steps.set_working_directory"
     return {
         "name": root.name,

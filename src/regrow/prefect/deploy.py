@@ -6,9 +6,12 @@ from its own prefect.yaml, if it has one.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +57,11 @@ class Extras(BaseModel):
     automations: list[dict[str, Any]] = []
 
 
-def deploy() -> list[str]:
+def deploy(*, schedules: bool = True) -> list[str]:
     """Creates or updates everything, without questions. A second time changes nothing.
+
+    Args:
+        schedules: whether schedules are active; triggers always are.
 
     Returns:
         A line for each thing that exists now.
@@ -101,12 +107,49 @@ def deploy() -> list[str]:
         for values in (values for each in extras for values in each.automations):
             done.append(f"automation {_apply_automation(values).name}")
     for path, declared in files:
-        _deploy_all(root, path)
+        _deploy_all(root, path if schedules else _pause(path, declared))
         done += [
             f"deployment {one['entrypoint']} {one['name']} ({path.name})"
             for one in declared["deployments"]
         ]
-    return done
+    every = [one for _, declared in files for one in declared["deployments"]]
+    return done + describe_schedules(every, active=schedules)
+
+
+def describe_schedules(deployments: Sequence[Mapping[str, Any]], *, active: bool) -> list[str]:
+    """What is scheduled, a line for each time of the day."""
+    names: dict[str, list[str]] = {}
+    for one in deployments:
+        name = one["entrypoint"].replace(":", ".").rpartition(".")[2].replace("_", "-")
+        for schedule in one.get("schedules") or ():
+            names.setdefault(_describe_schedule(schedule), []).append(name)
+    state = "schedule" if active else "paused schedule"
+    return [f"{state}, {when}: {', '.join(names[when])}" for when in sorted(names)]
+
+
+def _describe_schedule(schedule: Mapping[str, Any]) -> str:
+    zone = schedule.get("timezone", "UTC")
+    found = re.fullmatch(r"(\d+) (\d+|\*) \* \* \*", schedule.get("cron", ""))
+    if found is None:
+        return f"{schedule.get('cron') or schedule.get('rrule') or schedule.get('interval')} {zone}"
+    minute, hour = found.groups()
+    if hour == "*":
+        return f"every hour at minute {minute}"
+    return f"every day at {int(hour):02}:{int(minute):02} {zone}"
+
+
+def _pause(path: Path, declared: dict[str, Any]) -> Path:
+    """A copy of a file of deployments in which all schedules are paused."""
+    import yaml
+
+    copy: dict[str, Any] = json.loads(json.dumps(declared))
+    for one in copy["deployments"]:
+        for schedule in one.get("schedules") or ():
+            schedule["active"] = False
+    paused = read_environment().home.path / f"paused-{path.name}"
+    paused.parent.mkdir(parents=True, exist_ok=True)
+    paused.write_text(yaml.safe_dump(copy, sort_keys=False), encoding="utf-8")
+    return paused
 
 
 def check_server() -> None:

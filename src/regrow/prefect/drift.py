@@ -13,13 +13,19 @@ from prefect.states import Completed
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
 from regrow.operations.input_drift import check_inputs
+from regrow.pipeline.request import ModelName
 from regrow.prefect.notifications import notify_failure
 from regrow.registry.names import ChampionRef
 
 
-@flow(name="drift", flow_run_name="drift of {model}", on_failure=[notify_failure])
+@flow(
+    name="drift",
+    description="Compares new inputs with the champion's training data.",
+    flow_run_name="drift of {model}",
+    on_failure=[notify_failure],
+)
 def drift(
-    model: str,
+    model: ModelName,
     files: list[Path] | None = None,
     version: int | None = None,
     scope: str = "",

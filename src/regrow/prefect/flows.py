@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from regrow.base.errors import UserError
 from regrow.base.settings import read_environment
 from regrow.base.spec import ModelConfig, ModelSpec
+from regrow.pipeline.naming import name_request
 from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import DataChoice, RunRequest, make_request
 from regrow.pipeline.runs import run_stages
@@ -122,13 +123,14 @@ def _form(spec: ModelSpec) -> inspect.Signature:
 
 
 def _name_run(spec: ModelSpec) -> str:
-    """A run's name: the model, its preset and the version of its data."""
+    """A run's name: the model, its preset, what differs from it, and the version of its data."""
     pipeline = Pipeline(spec, build_request(spec, current_run.parameters), read_environment())
     try:
-        version = pipeline.sources.data_version()
+        new = pipeline.sources.must_ask
+        version = "new" if new else pipeline.sources.data_version()
     except UserError:  # the download stage reports it, where a person will look for it
         version = "unknown"
-    return f"{spec.name} {pipeline.request.preset} data {version}"
+    return f"{name_request(pipeline.request)} data {version}"
 
 
 def _explain_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

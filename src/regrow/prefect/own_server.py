@@ -24,6 +24,8 @@ from regrow.prefect.user_settings import API_URL, PREFECT_HOME, find_choice, kee
 HOST = "127.0.0.1"
 START_TIMEOUT_VARIABLE = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
 START_TIMEOUT_S = 120.0
+# Set while the server is that of this command, which has no pages and ends with it.
+OWN = "REGROW_OWN_SERVER"
 # How long it may take to store what it has received.
 END_S = 5.0
 
@@ -46,7 +48,7 @@ class OwnServer:
             self.url = f"http://{HOST}:{listening.getsockname()[1]}/api"
             password = f"{USER}:{secrets.token_urlsafe(24)}"
             kept = keep_below(home)
-            self.variables = {API_URL: self.url, CLIENT_VARIABLE: password, **kept}
+            self.variables = {API_URL: self.url, CLIENT_VARIABLE: password, OWN: "1", **kept}
             self.process = self._start(listening, {SERVER_VARIABLE: password, **kept})
 
     def _start(

@@ -16,6 +16,7 @@ from regrow.base.home import Home
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
 from regrow.operations.predict_folder import predict_folder
+from regrow.pipeline.request import ModelName
 from regrow.prefect.notifications import notify_failure
 from regrow.registry.names import ChampionRef
 
@@ -25,9 +26,14 @@ def name_run() -> str:
     return f"predict with {current_run.parameters.get('model') or 'every model with an inbox'}"
 
 
-@flow(name="predict", flow_run_name=name_run, on_failure=[notify_failure])
+@flow(
+    name="predict",
+    description="Predicts for new files in folders.",
+    flow_run_name=name_run,
+    on_failure=[notify_failure],
+)
 def predict(
-    model: str | None = None,
+    model: ModelName | None = None,
     inputs: Path | None = None,
     outputs: Path | None = None,
     version: int | None = None,

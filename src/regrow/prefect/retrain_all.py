@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 
 from regrow.base.project import get_spec, list_models
 from regrow.operations.retraining import list_retraining
-from regrow.pipeline.request import DataChoice
+from regrow.pipeline.request import DataChoice, ModelName
 from regrow.prefect.jobs import fail_if_any_failed, run_jobs
 from regrow.prefect.notifications import notify_failure
 
@@ -20,7 +20,7 @@ from regrow.prefect.notifications import notify_failure
     on_failure=[notify_failure],
 )
 def retrain_all(
-    models: list[str] | None = None,
+    models: list[ModelName] | None = None,
     preset: str | None = None,
     data: DataChoice = "real",
     workers: int = 1,

@@ -11,6 +11,7 @@ from prefect.artifacts import create_table_artifact
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
 from regrow.pipeline.notifications import describe_decision
+from regrow.pipeline.request import ModelName
 from regrow.prefect.notifications import notify, notify_failure
 from regrow.registry.champions import open_registry
 from regrow.registry.gate import read_decisions
@@ -24,7 +25,7 @@ from regrow.registry.reviews import roll_back
     on_failure=[notify_failure],
 )
 def rollback(
-    model: str, version: int | None = None, scope: str = "", sample: bool = False
+    model: ModelName, version: int | None = None, scope: str = "", sample: bool = False
 ) -> dict[str, Any]:
     """Makes an earlier version the champion again, after it was loaded and run.
 

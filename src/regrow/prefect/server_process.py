@@ -27,6 +27,7 @@ from sqlalchemy import make_url
 from regrow.base.files import atomic_write
 from regrow.base.locks import exclusive
 from regrow.base.parents import when_orphaned
+from regrow.prefect.sqlite import lock_at_begin
 
 # How long the server may take to store what it has received, once nobody waits for it.
 END_S = 3.0
@@ -35,6 +36,7 @@ END_S = 3.0
 def main() -> None:
     """Serves until SIGTERM, or until the parent has ended."""
     descriptor, parent = map(int, sys.argv[1:])
+    lock_at_begin()
     prepare_database()
     server = uvicorn.Server(uvicorn.Config(create_app(final=True), log_level="error"))
 

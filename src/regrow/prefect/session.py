@@ -24,13 +24,16 @@ def has_server() -> bool:
 
 
 @contextmanager
-def use_server(settings: Settings, say: Callable[[str], None]) -> Iterator[None]:
+def use_server(
+    settings: Settings, say: Callable[[str], None], meanwhile: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Has the flows inside the block run on the user's server, or on one that ends with it.
 
     Import what imports Prefect inside the block: a server of its own starts in the meantime.
 
     Args:
         say: told what takes seconds.
+        meanwhile: called while a server of its own starts.
 
     Raises:
         UserError: the server cannot be used.
@@ -46,6 +49,7 @@ def use_server(settings: Settings, say: Callable[[str], None]) -> Iterator[None]
         return
     say("starting Prefect...")
     with run_server(settings.home) as server, _environment(server.variables):
+        meanwhile()
         import regrow.prefect.flows  # noqa: F401  Prefect and what every flow needs
 
         server.wait()

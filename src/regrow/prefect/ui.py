@@ -33,13 +33,14 @@ GRACE_S = 20.0
 Process = subprocess.Popen[bytes]
 
 
-def run_ui(settings: Settings, prefect_port: int, mlflow_port: int) -> None:
+def run_ui(settings: Settings, prefect_port: int, mlflow_port: int, *, schedules: bool) -> None:
     """Starts both servers, deploys, and runs a worker until Ctrl-C or until one of them ends.
 
     Args:
         settings: the home that the worker uses; the kept password is in it.
         prefect_port: where Prefect's server listens.
         mlflow_port: where MLflow's server listens, unless the settings name a server.
+        schedules: whether schedules start runs; triggers always do.
 
     Raises:
         UserError: a port is in use, or one of the processes ended by itself.
@@ -70,7 +71,7 @@ def run_ui(settings: Settings, prefect_port: int, mlflow_port: int) -> None:
         server = stack.enter_context(_run(prefect_command(prefect_port), env, signal.SIGTERM))
         running["Prefect's server"] = server
         _wait_until_healthy(env["PREFECT_API_URL"], running)
-        _deploy(env)
+        _deploy(env, schedules=schedules)
         _say(f"Prefect: http://{HOST}:{prefect_port}   MLflow: {mlflow}   (Ctrl-C ends all)")
         _say(f"to send runs there: export PREFECT_API_URL={env['PREFECT_API_URL']}")
         worker = (sys.executable, "-m", "prefect", "worker", "start", "--pool", "local")
@@ -141,10 +142,15 @@ def _check_ports(ports: Sequence[int]) -> None:
                 )
 
 
-def _deploy(env: Mapping[str, str]) -> None:
-    done = subprocess.run([sys.executable, "-m", "regrow.cli", "deploy"], env=env, check=False)
+def _deploy(env: Mapping[str, str], *, schedules: bool) -> None:
+    option = "--schedules" if schedules else "--no-schedules"
+    command = [sys.executable, "-m", "regrow.cli", "deploy", option]
+    done = subprocess.run(command, env=env, check=False)
     if done.returncode:  # it has said why
         raise SystemExit(done.returncode)
+    if not schedules:
+        _say("schedules are paused: regrow ui --schedules starts them, as does the switch on the")
+        _say("page of a deployment, and: prefect deployment schedule resume NAME ID")
 
 
 @contextmanager

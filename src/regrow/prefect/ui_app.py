@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from regrow.base.settings import read_environment
 from regrow.prefect.password import LOCAL_HOSTS
+from regrow.prefect.sqlite import lock_at_begin
 from regrow.prefect.ui_reports import Reports
 
 
@@ -58,6 +59,7 @@ def create_local_app() -> ASGIApp:
 
     Its own clients inside the process need none.
     """
+    lock_at_begin()
     api = get_current_settings().server.api
     password = api.auth_string.get_secret_value() if api.auth_string else None
     pages = Reports(create_app(final=True), read_environment().home, password)

@@ -25,6 +25,8 @@ from regrow.registry.release import Release
 from regrow.registry.schema import made_beside, match_schema
 
 MODEL_PATH = "model"
+# The tag by which MLflow puts a run below another one.
+PARENT = "mlflow.parentRunId"
 # MLflow takes at most this many metrics in one request.
 METRICS_PER_REQUEST = 1000
 # By which MLflow would continue another run, log to another model, or log later.
@@ -230,10 +232,12 @@ def write_run(client: Any, experiment_id: str, release: Release, tags: Mapping[s
             run_name=release.run_name,
             tags=dict(tags),
             log_system_metrics=False,
+            description=release.description or None,
         ) as run,
     ):
         mlflow.log_params({name: str(value)[:500] for name, value in release.params.items()})
-        _log_metrics(client, run.info.run_id, release)
+        _log_metrics(client, run.info.run_id, {k: [v] for k, v in release.metrics.items()})
+        _write_curves(client, run.info, release, tags)
         for path, folder in (*release.files, (release.example, "")):
             mlflow.log_artifact(str(path), folder or None)
         return mlflow.keras.log_model(
@@ -244,10 +248,38 @@ def write_run(client: Any, experiment_id: str, release: Release, tags: Mapping[s
         )
 
 
-def _log_metrics(client: Any, run_id: str, release: Release) -> None:
+def _write_curves(client: Any, parent: Any, release: Release, tags: Mapping[str, str]) -> None:
+    """Writes each training as a run below the release's, so that charts lay the seeds over each
+    other: they have one line for each run.
+    """
+    trainings: dict[str, dict[str, Sequence[float]]] = {}
+    for name, values in release.curves.items():
+        training, _, metric = name.rpartition("/")
+        trainings.setdefault(training or "training", {})[metric] = values
+    for training, curves in trainings.items():
+        below = {**tags, PARENT: parent.run_id}
+        run = client.create_run(parent.experiment_id, tags=below, run_name=training)
+        _log_metrics(client, run.info.run_id, curves)
+        client.set_terminated(run.info.run_id)
+
+
+def read_curves(client: Any, run: Any) -> dict[str, list[float]]:
+    """The curves of a release by training and metric name; those of older ones are in the run."""
+    below = client.search_runs([run.info.experiment_id], f"tags.`{PARENT}` = '{run.info.run_id}'")
+    curves = {}
+    for one in (run, *below):
+        prefix = "" if one is run else f"{one.info.run_name}/"
+        for name in one.data.metrics:
+            points = client.get_metric_history(one.info.run_id, name)
+            if one is not run or len(points) > 1:
+                ordered = sorted(points, key=lambda point: point.step)
+                curves[prefix + name] = [point.value for point in ordered]
+    return curves
+
+
+def _log_metrics(client: Any, run_id: str, curves: Mapping[str, Sequence[float]]) -> None:
     from mlflow.entities import Metric
 
-    curves = {name: [value] for name, value in release.metrics.items()} | dict(release.curves)
     metrics = [
         Metric(name, value, 0, step)
         for name, values in curves.items()

@@ -19,13 +19,15 @@ class Release:
         run_name: the name of the MLflow run.
         params: the settings, flat.
         metrics: the final figures.
-        curves: values per epoch by metric name.
+        curves: values per epoch by training and metric name: "all-sensors/seed-0/loss".
         tags: data version, fingerprints and the like.
         model: the .keras file.
         example: an .npz with `inputs` and `outputs`: what the model answers.
         files: files with their folders among the run's artifacts ("" for none).
         pip_requirements: the packages that loading the model needs. They are given because MLflow
             needs half a minute to infer them.
+        title: of the model, in a line.
+        description: of the run, as Markdown.
     """
 
     key: str
@@ -38,6 +40,8 @@ class Release:
     example: Path
     pip_requirements: Sequence[str]
     files: Sequence[tuple[Path, str]] = field(default_factory=tuple)
+    title: str = ""
+    description: str = ""
 
 
 @dataclass(frozen=True)

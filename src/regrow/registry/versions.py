@@ -28,6 +28,7 @@ from regrow.registry.mlflow import (
     fetch_artifacts,
     get_or_none,
     open_client,
+    read_curves,
     sync_artifacts,
     write_run,
 )
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 
 CHALLENGER = "challenger"
 KEY = "regrow.key"
+# The tag of an experiment by which its page opens on trainings, and not on traces of chats.
+KIND, TRAININGS = "mlflow.experimentKind", "custom_model_development"
 # The decision on a version, and the key of the decision that was carried out.
 DECISION, CARRIED_OUT = "regrow.decision", "regrow.carried_out"
 
@@ -169,20 +172,14 @@ class Registry:
         run = self._run(version.run_id)
         folder = self.artifact(version, "")
         logged = self._model_folder(version)
-        curves, metrics = {}, {}
-        for name in run.data.metrics:
-            points = self.client.get_metric_history(version.run_id, name)
-            if len(points) > 1:
-                curves[name] = [point.value for point in sorted(points, key=lambda p: p.step)]
-            else:
-                metrics[name] = run.data.metrics[name]
+        curves = read_curves(self.client, run)
         own = {name: value for name, value in run.data.tags.items() if name.startswith("regrow.")}
         example = folder / "example.npz"
         return Release(
             key=own.pop(KEY),
             run_name=run.info.run_name,
             params=run.data.params,
-            metrics=metrics,
+            metrics={name: v for name, v in run.data.metrics.items() if name not in curves},
             curves=curves,
             tags=own,
             model=self.model_file(version, logged),
@@ -203,7 +200,7 @@ class Registry:
         tags = {KEY: release.key, **release.tags}
         logged = write_run(self.client, self._experiment(), release, tags)
         if not self._is_registered():
-            self.client.create_registered_model(self.name)
+            self.client.create_registered_model(self.name, description=release.title or None)
         place = self.client.get_logged_model(logged.model_id).artifact_location
         # A power cut must not leave a version without its files.
         sync_artifacts(self._run_address(logged.run_id))
@@ -213,6 +210,7 @@ class Registry:
             source=logged.model_uri,
             run_id=logged.run_id,
             model_id=logged.model_id,
+            description=release.description or None,
             tags={**tags, TAG: json.dumps(digest_models(fetch_artifacts(place)))},
         )
 
@@ -307,6 +305,11 @@ class Registry:
         if found is not None:
             if found.lifecycle_stage != "active":  # a person deleted it; MLflow keeps the name
                 self.client.restore_experiment(found.experiment_id)
+            if KIND not in found.tags:
+                self.client.set_experiment_tag(found.experiment_id, KIND, TRAININGS)
             return str(found.experiment_id)
         uri = self._artifacts.as_uri() if database_path(self.tracking_uri) else None
-        return str(self.client.create_experiment(self.name, artifact_location=uri))
+        made = self.client.create_experiment(
+            self.name, artifact_location=uri, tags={KIND: TRAININGS}
+        )
+        return str(made)

@@ -36,6 +36,7 @@ def _check_relative(path: str) -> str:
 
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 # Of a source whose digest nobody has declared, until it is looked at for the first time.
 UNPINNED = "unpinned"
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/\S*$")]
@@ -79,8 +80,11 @@ class Plain(_Declared):
         query: SQL whose rows are the file, as Parquet.
         database: the SQLAlchemy URL that the query is sent to, with secrets as in `headers`.
         path: a local file, relative to the folder of the project; each run reads it as it is.
-        sha256: None where nobody has published it: then the first look pins it, or, without
-            `refresh`, only a file of the user's own is taken.
+        sha256: None where nobody has published it: then what is found first is pinned, with
+            `refresh` or after a check by what follows; else only a file of the user's own is taken.
+        md5: what its publisher states where there is no SHA-256; it needs `bytes`.
+        check: the dotted path of a function that takes the file's path and raises a DataError if
+            its structure is another, where no digest at all is published.
     """
 
     name: str
@@ -93,6 +97,22 @@ class Plain(_Declared):
     path: str | None = None
     sha256: Sha256 | None = None
     bytes: SizeBytes | None = None
+    md5: Md5 | None = None
+    check: str | None = None
+
+    @property
+    def is_checked_first(self) -> bool:
+        """Whether its first download is checked by less than a SHA-256, and then pinned."""
+        return self.sha256 is None and bool(self.md5 or self.check)
+
+    @property
+    def evidence(self) -> str:
+        """What vouches for its content where nobody has published a SHA-256; else empty."""
+        if self.md5:
+            return "MD5 and length, as published; SHA-256 pinned at the first download"
+        if self.check:
+            return "its structure only, as no digest is published; SHA-256 pinned at first sight"
+        return ""
 
     @property
     def has_places(self) -> bool:
@@ -117,6 +137,8 @@ class Plain(_Declared):
             )
         if self.headers and not all(_may_have_headers(url) for url in self.urls):
             raise ValueError("headers are sent over https only")
+        if self.md5 and self.bytes is None:
+            raise ValueError("an md5 needs the length in bytes beside it")
         return self
 
 
@@ -159,11 +181,14 @@ class Source(_Declared):
     def _check_shape(self) -> Self:
         if (self.archive is None) == (self.plain is None):
             raise ValueError("needs either an archive or a plain file")
-        if self.remote.sha256 is None and self.remote.has_places and not self.refresh:
+        unchecked = self.remote.sha256 is None and not self.remote.is_checked_first
+        if unchecked and self.remote.has_places and not self.refresh:
             raise ValueError(
                 "what has no sha256 cannot be checked, so it must name no place; or "
-                "refresh = true pins what is found there first"
+                "refresh = true pins what is found there first, as do md5 and bytes"
             )
+        if self.remote.is_checked_first and (self.archive or self.refresh):
+            raise ValueError("md5 and check are for one plain file that never changes")
         paths = [member.path for member in self.archive.members] if self.archive else [self.file]
         folder = "" if self.file == "." else self.file.rstrip("/") + "/"
         if len(set(paths)) < len(paths):

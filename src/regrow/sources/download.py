@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regrow.base.digests import digest_file
+from regrow.base.errors import DataError
+from regrow.base.spec import load
 from regrow.sources.http import (
     NO_HEADERS,
     NOTHING_RECEIVED,
@@ -40,10 +42,17 @@ HEAD_BYTES = 512
 
 @dataclass(frozen=True)
 class Expected:
-    """The SHA-256 (hex) that a file must have, and its size if that is known."""
+    """The SHA-256 (hex) that a file must have, and its size if that is known.
+
+    Attributes:
+        md5: decides where `sha256` is empty.
+        check: the dotted path of a function that checks the file's structure, where both are.
+    """
 
     sha256: str
     bytes: int | None = None
+    md5: str = ""
+    check: str = ""
 
     @property
     def limit_bytes(self) -> int:
@@ -52,7 +61,34 @@ class Expected:
 
     def __str__(self) -> str:
         size = "" if self.bytes is None else f" ({self.bytes} bytes)"
-        return f"sha256 {self.sha256}{size}"
+        if not self.sha256 and not self.md5:
+            return f"a file of the structure that {self.check} checks{size}"
+        return f"sha256 {self.sha256}{size}" if self.sha256 else f"md5 {self.md5}{size}"
+
+    def find_problem(self, path: Path, sha256: str) -> str | None:
+        """In what a whole file differs from the expected one; None if it is that.
+
+        Args:
+            path: the file.
+            sha256: its digest.
+        """
+        received, size = f"sha256 {sha256}", path.stat().st_size
+        if self.sha256:
+            right = sha256 == self.sha256
+        elif self.md5:
+            found = digest_file(path, "md5")
+            received, right = f"md5 {found}", (found, size) == (self.md5, self.bytes)
+        else:
+            received, right = _explain_structure(path, self.check)
+        return None if right else f"received {received} ({size} bytes), expected {self}"
+
+
+def _explain_structure(path: Path, check: str) -> tuple[str, bool]:
+    try:
+        load(check)(path)
+    except DataError as error:
+        return f"{error.what}: {error.received}", False
+    return "", True
 
 
 @dataclass(frozen=True)
@@ -98,13 +134,14 @@ def download(
             except LocationError:
                 discard_part(part)
                 raise
-            if got.sha256 == expected.sha256:
+            problem = expected.find_problem(part, got.sha256)
+            if problem is None:
                 return
             discard_part(part)
             if got.resumed:
                 continue  # the two parts may be of different files: the whole file is requested
             if first_digest is not None:
-                raise _explain_wrong(got, first_digest, expected)
+                raise _explain_wrong(problem, same=got.sha256 == first_digest)
             first_digest = got.sha256
 
 
@@ -224,10 +261,9 @@ def _explain_cut(failure: TransientFailure, part: Path, expected: Expected) -> T
     return TransientFailure(f"corrupt: cut short, {failure.reason}; {digests}", kind="corrupt")
 
 
-def _explain_wrong(got: Received, first_digest: str, expected: Expected) -> LocationError:
-    received = f"received sha256 {got.sha256} ({got.bytes} bytes), expected {expected}"
-    if got.sha256 == first_digest:
+def _explain_wrong(problem: str, *, same: bool) -> LocationError:
+    if same:
         return LocationError(
-            f"changed upstream: the same other file came whole, twice; {received}", kind="changed"
+            f"changed upstream: the same other file came whole, twice; {problem}", kind="changed"
         )
-    return LocationError(f"corrupt: other bytes came each time; {received}", kind="corrupt")
+    return LocationError(f"corrupt: other bytes came each time; {problem}", kind="corrupt")

@@ -103,7 +103,8 @@ def _fetch_real(
     if source.archive is None:
         with got.path.open("rb") as stream:
             files = {source.file: copy_stream(stream, out / source.file)}
-        return _describe(source, "real", got.origin, files)
+        evidence = f" (checked by {source.remote.evidence})" if source.remote.evidence else ""
+        return _describe(source, "real", got.origin + evidence, files)
     files = extract_members(got.path, source.pinned, out)
     archive = {
         "name": source.archive.name,

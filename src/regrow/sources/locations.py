@@ -24,11 +24,14 @@ from regrow.base.progress import Progress
 from regrow.base.secrets import hide_secrets
 from regrow.sources.archives import TooLarge, copy_stream
 from regrow.sources.buckets import BucketFile, is_bucket, open_object
-from regrow.sources.catalog import ABSENT, MirrorCopy, Source
+from regrow.sources.catalog import ABSENT, MirrorCopy, Plain, Source
 from regrow.sources.download import Expected, discard_part, download
 from regrow.sources.queries import QueryFile, open_query
 from regrow.sources.remote_zip import download_member
 from regrow.sources.retries import LocationError, Retries
+
+# Where this process has fetched files of the cache from: a run may find them there later.
+_fetched: dict[Path, str] = {}
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Location:
 
 @dataclass(frozen=True)
 class Obtained:
-    """A whole file in the cache, and the location that it was read from now."""
+    """A whole file in the cache, and the location that this process read it from."""
 
     path: Path
     origin: str
@@ -77,7 +80,7 @@ class Obtained:
 def list_locations(source: Source, mirror: str | None) -> Iterator[Location]:
     """The locations outside the cache: a package, a mirror if there is one, a local path, URLs."""
     remote = source.remote
-    expected = Expected(remote.digest, remote.bytes)
+    expected = expect(remote)
     if remote.bundled:
         package, _, path = remote.bundled.partition("/")
         found = importlib.util.find_spec(package)  # finds a package without importing it
@@ -99,6 +102,11 @@ def list_locations(source: Source, mirror: str | None) -> Iterator[Location]:
         yield Location(remote.database, expected, query=remote.query)
     for url in remote.urls:
         yield Location(url, expected, headers=remote.headers)
+
+
+def expect(remote: Plain) -> Expected:
+    """What is declared of a file's content."""
+    return Expected(remote.digest, remote.bytes, remote.md5 or "", remote.check or "")
 
 
 def known_digests(source: Source) -> list[str]:
@@ -133,16 +141,17 @@ def obtain(
     """
     locations = list(list_locations(source, mirror))
     failures: list[tuple[str, LocationError]] = []
-    if source.remote.sha256 is None:
+    if source.remote.sha256 is None and not source.remote.is_checked_first:
         raise _explain_failures(source, mirror, failures)
     try:
-        with exclusive(downloads / f".lock-{source.remote.digest}"):
+        with exclusive(downloads / f".lock-{source.remote.digest or source.name}"):
             for expected in _wanted(source):
                 cached = cache_path(downloads, expected)
                 if not cached.exists():
                     continue
                 if digest_file(cached) == expected.sha256:
-                    return Obtained(cached, f"{source.remote.name} in the cache", expected)
+                    known = f"{source.remote.name} in the cache"
+                    return Obtained(cached, _fetched.get(cached, known), expected)
                 cached.unlink()
                 failures.append((str(cached), LocationError("corrupt, so it was dropped")))
             for location in locations:
@@ -179,7 +188,7 @@ def _fetch(
 ) -> Obtained:
     # One partial file for each location, because two locations may serve different bytes. It is
     # kept after a kill and continued, unlike the temporary file of `atomic_write`.
-    stem = f".tmp-{source.remote.digest[:16]}-"
+    stem = f".tmp-{source.remote.digest[:16] or source.name}-"
     name = hashlib.sha256(location.address.encode()).hexdigest()[:8]
     part = downloads / f"{stem}{name}.part"
     report = partial(progress, f"downloading {source.remote.name}")
@@ -199,12 +208,16 @@ def _fetch(
         except LocationError:
             discard_part(part)
             raise
-    target = cache_path(downloads, location.expected)
+    expected = location.expected
+    if not expected.sha256:
+        expected = Expected(digest_file(part), part.stat().st_size)
+    target = cache_path(downloads, expected)
     target.parent.mkdir(exist_ok=True)
     move_into_place(part, target)
     for left in downloads.glob(f"{stem}*"):
         left.unlink()
-    return Obtained(target, location.shown, location.expected)
+    _fetched[target] = location.shown
+    return Obtained(target, location.shown, expected)
 
 
 class FolderFile:
@@ -284,12 +297,12 @@ def _copy_whole(location: Location, part: Path) -> None:
         except TooLarge as error:
             reason = f"another file: more than {expected.limit_bytes} bytes; expected {expected}"
             raise LocationError(reason, kind="changed") from error
-    if copied.sha256 == expected.sha256:
+    problem = expected.find_problem(part, copied.sha256)
+    if problem is None:
         return
     short = expected.bytes is not None and copied.bytes < expected.bytes
     raise LocationError(
-        f"{'corrupt: too short' if short else 'another file'}; received sha256 {copied.sha256} "
-        f"({copied.bytes} bytes), expected {expected}",
+        f"{'corrupt: too short' if short else 'another file'}; {problem}",
         kind="corrupt" if short else "changed",
     )
 
@@ -323,15 +336,18 @@ def _explain_failures(
         remedies.insert(0, f"regrow refresh --source {source.name}: adopt the new version")
     if "changed" in kinds:
         remedies.append(
-            "if the other file is right, put its sha256 and size into data/sources.toml"
+            f"if the other file is right, remove REGROW_HOME/sources/{source.name}.jsonl, which "
+            "pins the one that was seen first"
+            if remote.evidence
+            else "if the other file is right, put its sha256 and size into data/sources.toml"
         )
     return SourceError(
         f"no place gave {remote.name} of the source {source.name}{verdict}",
         received="\n".join(f"{address}: {error.reason}" for address, error in failures)
         or "there is no place to ask: no URL is declared"
         + ("" if mirror else " and REGROW_MIRROR is not set"),
-        expected=str(Expected(remote.sha256, remote.bytes))
-        if remote.sha256
+        expected=str(expect(remote))
+        if remote.sha256 or remote.is_checked_first
         else f"a file of your own: nobody has published a sha256 of {remote.name} to check one by",
         remedies=remedies,
         transient=any(error.transient for _, error in failures),

@@ -26,6 +26,7 @@ from regrow.sources.announcements import Notes, SourceCheck, read_notes, write_n
 from regrow.sources.archives import extract_members
 from regrow.sources.catalog import UNPINNED, Source, declared_sources, digest_files
 from regrow.sources.download import Expected, discard_part
+from regrow.sources.first_sight import pin_first
 from regrow.sources.locations import Location, cache_path, list_locations
 from regrow.sources.retries import LocationError, Retries, make_retries
 from regrow.sources.upstream import UpstreamFile, read_upstream
@@ -67,7 +68,9 @@ def must_look(source: Source, home: Home) -> bool:
     """Whether a run looks at a source first: it is a local file, or has no version yet."""
     if source.remote.path is not None:
         return True
-    return source.version == UNPINNED and source.refresh and not read_versions(home, source.name)
+    if not source.remote.has_places:
+        return False
+    return current_source(home, source).version == UNPINNED
 
 
 def check_source(
@@ -90,6 +93,8 @@ def check_source(
     """
     source = _declared(name, settings)
     ensure_layout(settings.home)
+    if source.remote.is_checked_first:
+        return pin_first(source, settings, progress, retries or make_retries(settings))
     progress(f"looking at {name}", 0, 0)  # a location that does not answer takes a while
     downloads = settings.home.downloads
     # `regrow gc` takes this lock before it removes a download, so that it finds a new file and
@@ -157,8 +162,10 @@ def explain_checks(checks: Sequence[SourceCheck]) -> SourceError | None:
 
 def _declared(name: str, settings: Settings) -> Source:
     declared = declared_sources(settings)
-    if name in declared and declared[name].refresh:
-        return declared[name]
+    if name in declared:
+        source = declared[name]
+        if source.refresh or source.remote.is_checked_first:
+            return source
     refreshed = ", ".join(list_refreshed(settings))
     raise UserError(
         f"{name!r} is not a source that is looked at",

@@ -63,10 +63,8 @@ def download_member(
         raise LocationError(reason, kind="changed") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise LocationError(f"the zip cannot be read: {error}", kind="corrupt") from error
-    if copied.sha256 != expected.sha256:
-        received = f"received sha256 {copied.sha256} ({copied.bytes} bytes)"
-        reason = f"changed upstream: another {member}; {received}, expected {expected}"
-        raise LocationError(reason, kind="changed")
+    if problem := expected.find_problem(part, copied.sha256):
+        raise LocationError(f"changed upstream: another {member}; {problem}", kind="changed")
 
 
 def _copy_member(

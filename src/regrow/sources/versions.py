@@ -16,7 +16,7 @@ from regrow.base.errors import UserError
 from regrow.base.files import append_line
 from regrow.base.home import Home
 from regrow.sources.archives import MemberInfo
-from regrow.sources.catalog import ABSENT, Source
+from regrow.sources.catalog import ABSENT, UNPINNED, MirrorCopy, Source
 from regrow.store.entry import FileInfo
 
 
@@ -65,7 +65,8 @@ def read_versions(home: Home, source: str) -> list[Version]:
 
 def current_source(home: Home, source: Source) -> Source:
     """The source as it was found last, or as it is declared."""
-    recorded = read_versions(home, source.name) if source.refresh else []
+    may_differ = source.refresh or source.version == UNPINNED
+    recorded = read_versions(home, source.name) if may_differ else []
     if not recorded or recorded[-1].declared != source.version:
         return source
     return at_version(source, recorded[-1])
@@ -114,6 +115,9 @@ def find_version(home: Home, source: Source, wanted: str) -> Source:
 def at_version(source: Source, version: Version) -> Source:
     """A source with a version's digests in place of the declared ones."""
     file: dict[str, object] = {"sha256": version.file.sha256, "bytes": version.file.bytes}
+    copy = source.remote.mirror
+    if isinstance(copy, MirrorCopy) and copy.sha256 == version.file.sha256:
+        file |= {"md5": None, "check": None}  # the declaration has its SHA-256
     if source.mirror_path:
         file["mirror"] = source.mirror_path  # a mirror's own packing was of the declared version
     if source.archive is None:
