@@ -37,6 +37,9 @@ class Ui:
         ports = {"PREFECT_PORT": free_port(), "MLFLOW_PORT": free_port()}
         url = f"http://127.0.0.1:{ports['PREFECT_PORT']}/api"
         env = client_environment(folder, url)
+        # As for a person who has set nothing: Prefect's database is made in the home.
+        del env["PREFECT_HOME"]
+        env["HOME"] = str(folder)
         password, _generated = make_password(Home(folder / "home"))
         self.server = Server(url, {**env, "PREFECT_API_AUTH_STRING": password}, folder)
         self.mlflow = f"http://127.0.0.1:{ports['MLFLOW_PORT']}"

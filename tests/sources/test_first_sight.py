@@ -18,6 +18,7 @@ from regrow.base.settings import Settings, read_environment
 from regrow.pipeline.fetch_ahead import fetch_ahead
 from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import make_request
+from regrow.pipeline.why import explain_stages
 from regrow.sources.catalog import UNPINNED, declared_sources
 from regrow.sources.first_sight import pin_file
 from regrow.sources.refresh import list_refreshed
@@ -138,6 +139,16 @@ def test_what_is_not_the_declared_file_is_not_pinned(
     upstream.cut.clear()
     upstream.statuses.clear()
     assert download(settings)["sha256"] == hashlib.sha256(FIRST).hexdigest()
+
+
+def test_why_downloads_nothing(settings: Settings, upstream: Upstream) -> None:
+    spec = get_spec("mine")
+    first, *_ = explain_stages(Pipeline(spec, make_request(spec), settings), None)
+    assert first["reasons"] == ["a source was never downloaded"]
+    assert upstream.bodies == 0
+    download(settings)
+    first, *_ = explain_stages(Pipeline(spec, make_request(spec), settings), None)
+    assert first["cached"]
 
 
 def test_a_file_that_came_otherwise_is_checked_alike(settings: Settings, tmp_path: Path) -> None:

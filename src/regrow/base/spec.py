@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -168,3 +169,14 @@ def load(path: str) -> Any:
     """Imports "package.module:name" or "package.module:Class.name" and returns the object."""
     module, _, name = path.partition(":")
     return attrgetter(name)(importlib.import_module(module))
+
+
+def check_file(path: str, file: Path) -> None:
+    """Has the function "package.module:name" check a file.
+
+    What only refuses files changes no result, so its code counts in no fingerprint.
+
+    Raises:
+        DataError: the function refuses the file.
+    """
+    load(path)(file)

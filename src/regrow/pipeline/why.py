@@ -27,6 +27,8 @@ def explain_stages(pipeline: Pipeline, record: RunRecord | None) -> list[dict[st
         fingerprint, reasons, cached = None, [], False
         if missing:
             reasons = [f"depends on the new result of {need}" for need in missing]
+        elif stage == "download" and not sample and pipeline.sources.must_ask:
+            reasons = ["a source was never downloaded"]  # its version is not known before
         else:
             components = pipeline.components(stage, digests, sample=sample)
             fingerprint = digest_json(components)

@@ -48,7 +48,7 @@ def run_ui(settings: Settings, prefect_port: int, mlflow_port: int, *, schedules
     own_mlflow = not settings.tracking_uri.startswith(("http://", "https://"))
     check_prefect_home()
     _check_ports([prefect_port, mlflow_port] if own_mlflow else [prefect_port])
-    settings.home.path.mkdir(parents=True, exist_ok=True)
+    settings.home.prefect.mkdir(parents=True, exist_ok=True)  # SQLite makes no folders
     reroot_database(settings.home)
     password = choose_password(settings.home)
     env = {

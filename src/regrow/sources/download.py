@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from regrow.base.digests import digest_file
 from regrow.base.errors import DataError
-from regrow.base.spec import load
+from regrow.base.spec import check_file
 from regrow.sources.http import (
     NO_HEADERS,
     NOTHING_RECEIVED,
@@ -85,7 +85,7 @@ class Expected:
 
 def _explain_structure(path: Path, check: str) -> tuple[str, bool]:
     try:
-        load(check)(path)
+        check_file(check, path)
     except DataError as error:
         return f"{error.what}: {error.received}", False
     return "", True
