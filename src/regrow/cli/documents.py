@@ -41,6 +41,7 @@ DOCUMENTS: dict[str, Any] = {
     "bundle export": machine.Exported,
     "bundle import": machine.Imported,
     "doctor": list[machine.MachineCheck],
+    "notify": machine.Recipients | machine.LateSchedules,
     "check": list[machine.ModelCheck],
     "new": machine.NewModel,
     "ask": machine.Answers,

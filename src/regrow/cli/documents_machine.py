@@ -29,6 +29,18 @@ class Garbage(Document):
     busy: list[str]
 
 
+class Recipients(Document):
+    """By variable, whether it is set, or what became of the test notification to it."""
+
+    recipients: dict[str, str]
+
+
+class LateSchedules(Document):
+    """The deployments whose schedules have not succeeded within their interval."""
+
+    late: list[str]
+
+
 class LeftOut(Document):
     """What a backup does not contain, and how to save it."""
 
