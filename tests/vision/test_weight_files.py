@@ -101,7 +101,7 @@ def test_mobilenet_is_taken_by_its_structure_and_then_pinned(
         with pytest.raises(SourceError) as raised:
             obtain_weights("mobilenet", "imagenet", settings)
         assert said in str(raised.value)
-        assert "--weights random" in str(raised.value)
+        assert "--weights FILE" in str(raised.value)
         assert read_versions(settings.home, "mobilenet-imagenet") == []
     upstream.publish(KERAS_FILE, right)
     path = obtain_weights("mobilenet", "imagenet", settings)

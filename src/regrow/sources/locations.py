@@ -338,7 +338,7 @@ def _explain_failures(
         remedies.append(
             f"if the other file is right, remove REGROW_HOME/sources/{source.name}.jsonl, which "
             "pins the one that was seen first"
-            if remote.evidence
+            if remote.evidence and remote.sha256
             else "if the other file is right, put its sha256 and size into data/sources.toml"
         )
     return SourceError(
