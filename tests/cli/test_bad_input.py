@@ -71,7 +71,6 @@ CASES: dict[str, tuple[Any, list[str]]] = {
         ["line 1", "PT08.S2(NMHC) is missing (renamed to PT08.S2_NMHC?)"],
     ),
     "doubled column": (edit_line(1, b";T;", b";RH;"), ["line 1", "RH stands there twice"]),
-    "commas": (with_commas, ["row 2", "Date", "'2,5'"]),
     "decimal points": (with_points, ["line 2", "CO(GT)", "'0.5'", "decimal comma"]),
     "text in a number": (edit_line(902, b";;\r\n", b"x;;\r\n"), ["line 902", "AH", "a number"]),
     "impossible date": (edit_line(50, b"/03/2030", b"/13/2030"), ["line 50", "exist"]),
@@ -104,6 +103,16 @@ def test_a_file_that_cannot_be_used_is_named_with_the_place(name: str, tmp_path:
     for words in said:
         assert words in text, text
     assert "what to do next" in text
+
+
+def test_commas_and_decimal_points_are_read_with_the_same_values(tmp_path: Path) -> None:
+    tables = []
+    for name, content in (("a", SAMPLE.read_bytes()), ("b", with_commas(SAMPLE.read_bytes()))):
+        path = tmp_path / f"{name}.csv"
+        path.write_bytes(content)
+        run_clean(path, tmp_path / name)
+        tables.append((tmp_path / name / "table.parquet").read_bytes())
+    assert tables[0] == tables[1]
 
 
 def test_line_numbers_are_right_deep_inside_a_file(tmp_path: Path) -> None:
