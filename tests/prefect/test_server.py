@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -314,9 +316,15 @@ def test_a_schedule_without_a_success_within_its_interval_is_notified_once(
     assert names(timedelta(hours=2)) == hourly  # those that are daily had no time yet
     # A run of the hour before counts until the next one has had its hour.
     run_id = server.run_deployment("predict/hourly")
-    ended = (now + timedelta(hours=1)).isoformat()
-    done = {"state": {"type": "COMPLETED", "timestamp": ended}, "force": True}
+    done = {"state": {"type": "COMPLETED"}, "force": True}
     server.post(f"flow_runs/{run_id}/set_state", done)
+    ended = (now + timedelta(hours=1)).strftime("%Y-%m-%d %H:%M:%S.%f")
+    database = Path(server.env["PREFECT_HOME"]) / "prefect.db"
+    with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+        changed = connection.execute(
+            "UPDATE flow_run SET end_time = ? WHERE id = ?", (ended, run_id)
+        )
+        assert changed.rowcount == 1
     assert names(timedelta(hours=2)) == hourly - {"predict/hourly"}
     assert names(timedelta(days=3)) > {*hourly, "gc/nightly", "air-quality/daily"}
     server.post(f"flow_runs/{run_id}", None, method="DELETE")
