@@ -337,7 +337,9 @@ def test_a_schedule_without_a_success_within_its_interval_is_notified_once(
     assert posted["event"] == "overdue"
     assert posted["command"] == "regrow run air-quality"
     assert "air-quality/daily has not succeeded since" in posted["text"]
-    assert server.client.get(posted["link"]).status_code == 200
+    page, _, deployment_id = posted["link"].rpartition("/")
+    assert page == f"{server.url.removesuffix('/api')}/deployments/deployment"
+    assert server.post(f"deployments/{deployment_id}", None, method="GET")["name"] == "daily"
     assert server.regrow("notify", "--overdue") == {"late": []}
 
 
