@@ -6,9 +6,10 @@ import zipfile
 from pathlib import Path
 
 HEAD_BYTES = 512
+PARQUET = b"PAR1"
 # The first bytes of formats, and what messages call them.
 MAGIC = (
-    (b"PAR1", "a Parquet file"),
+    (PARQUET, "a Parquet file"),
     (b"ARROW1", "an Arrow file"),
     (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),

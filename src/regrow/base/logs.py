@@ -143,7 +143,7 @@ def log_to_file(home: Home) -> None:
         with suppress(LockTimeout), exclusive(home.lock("logs"), timeout_s=1):
             _rotate(path)
         handler = WatchedFileHandler(path, encoding="utf-8")
-    except OSError:  # the home is read-only, or its disk is full: that is said elsewhere
+    except OSError:  # the home is read-only, or its disk is full: the run itself reports it
         return
     handler.setFormatter(JsonLines())
     handler.setLevel(level)

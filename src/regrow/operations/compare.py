@@ -210,7 +210,7 @@ def _describe_data(record: RunRecord, entries: Mapping[str, Entry]) -> dict[str,
 
 
 def _gather(entries: Mapping[str, Entry], component: str) -> dict[str, Any]:
-    """A component of all stages' fingerprints; what every stage has alike is said once."""
+    """A component of all fingerprints; parts that are equal in every stage are listed once."""
     found: dict[str, Any] = {}
     for entry in entries.values():
         found |= entry.manifest.components.get(component, {})

@@ -28,7 +28,7 @@ class Predictions:
         frame: the answers.
         used: the name of the version.
         ranges: how many rows lie outside what its training has seen, see `find_outside`; None where
-            that cannot be told.
+            this is not known.
     """
 
     frame: pd.DataFrame

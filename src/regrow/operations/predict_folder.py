@@ -44,8 +44,8 @@ def predict_folder(
 
     Returns:
         JSON: "model" (the version used; None if there was nothing to do), "predicted" (file, rows,
-        output, outside: how many rows lie outside what the training has seen, None where that
-        cannot be told), "known" (how many this version predicted before), "bad" (file and why),
+        output, outside: how many rows lie outside what the training has seen, None where this
+        is not known), "known" (how many this version predicted before), "bad" (file and why),
         which does not stop the others.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regrow.base.errors import DataError
-from regrow.base.file_kinds import name_kind
+from regrow.base.file_kinds import PARQUET, name_kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 SNIFFED_BYTES = 65_536
 DELIMITERS = ",;\t|"
 EXAMPLES = 5
-PARQUET = b"PAR1"
 # A column of numbers may hold some other texts, which count as missing; not more than this share.
 MAX_UNREADABLE = 0.05
 # Up to here a float64 tells each whole number from the next.
