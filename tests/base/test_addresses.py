@@ -33,3 +33,47 @@ def test_other_addresses_are_refused_for_what_they_are(tmp_path: Path, text: str
     assert "REGROW_MIRROR" in str(raised.value)
     with pytest.raises(UserError, match="no file or folder"):
         parse_source_list([f"photo={text}"])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1:5000",
+        "https://me:secret@mlflow.example.org/below",
+        "sqlite:///mlflow.db",
+        "sqlite:////srv/mlflow.db",
+        "sqlite+pysqlite:///file:/srv/a%3Fb.db?uri=true",
+        "postgresql+psycopg2://me:secret@host:5432/mlflow",
+        "mysql+pymysql://host/mlflow",
+    ],
+)
+def test_servers_and_databases_keep_models(tmp_path: Path, address: str) -> None:
+    home = {"REGROW_HOME": str(tmp_path / "home"), "MLFLOW_TRACKING_URI": address}
+    assert read_environment(home).tracking_uri == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mlruns",
+        "/srv/mlruns",
+        "file:///srv/mlruns",
+        "file:mlruns",
+        "nonsense://me:secret@host",
+        "127.0.0.1:5000",
+        "databricks",
+        "databricks://profile",
+        "uc:http://host",
+        "http://",
+        "http://host:port",
+        "http://[::1",
+        "sqlite://",
+        "sqlite:mlflow.db",
+    ],
+)
+def test_what_keeps_no_models_is_refused_with_the_variable(tmp_path: Path, address: str) -> None:
+    with pytest.raises(UserError, match="cannot keep models") as raised:
+        read_environment({"REGROW_HOME": str(tmp_path / "home"), "MLFLOW_TRACKING_URI": address})
+    assert raised.value.where == "the environment variable MLFLOW_TRACKING_URI"
+    assert "secret" not in str(raised.value)
+    assert str(raised.value.received).startswith(address.partition("me:")[0])

@@ -29,6 +29,7 @@ POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX
 THREADS = dict.fromkeys(POOLS, "abc")
 LIBRARIES = {
     "CUDA_VISIBLE_DEVICES": "99",
+    "JAX_ENABLE_X64": "nonsense",
     "KERAS_MAX_EPOCHS": "1",
     "KERAS_MAX_STEPS_PER_EPOCH": "1",
     "MATPLOTLIBRC": "/nowhere",
@@ -42,6 +43,7 @@ LIBRARIES = {
     "MLFLOW_RUN_CONTEXT": '{"another": "tag"}',
     "MLFLOW_RUN_ID": "0123456789abcdef0123456789abcdef",
     "NLTK_DATA": "/nowhere",
+    "PANDAS_FUTURE": "nonsense",
     "TF_USE_LEGACY_KERAS": "1",
 }
 EVERYTHING = {
@@ -117,7 +119,26 @@ def test_only_a_library_s_variable_that_an_error_names_or_quotes_is_blamed(
         assert found is not None
         assert found.where == "the environment variable JAX_PLATFORMS"
         assert found.remedies == ("correct it, or unset JAX_PLATFORMS",)
-    for text in ("this is nonsense", "not 'quoted'", "expected '1'", "JAX_PLATFORMS_2", ""):
+    # A name counts more than a value, and a message on some variable may have the value unquoted.
+    monkeypatch.setenv("GX_Y", "true")
+    monkeypatch.setenv("MLFLOW_POOL", "puddle")
+    for text, name in (
+        ("MLFLOW_POOL must be one of 'true' and 'false', not puddle", "MLFLOW_POOL"),
+        ("Invalid pool: puddle. Set environment variable pool to empty", "MLFLOW_POOL"),
+        ("a first line\nand a pool of 'puddle'", "MLFLOW_POOL"),
+    ):
+        found = find_refused_variable(RuntimeError(text))
+        assert found is not None
+        assert found.where == f"the environment variable {name}"
+        assert "pool" in str(found.received).lower()
+    for text in (
+        "this is nonsense",
+        "a puddle",
+        "not 'quoted'",
+        "expected '1'",
+        "JAX_PLATFORMS_2",
+        "",
+    ):
         assert find_refused_variable(RuntimeError(text)) is None
     assert explain(KeyError("a mistake in the code")) is None
 
@@ -134,13 +155,13 @@ def test_variables_are_ignored_in_processes_of_regrow_and_nowhere_else(tmp_path:
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
-        env={**os.environ, **dict.fromkeys(IGNORED, "error")},
+        env={**os.environ, **dict.fromkeys((*IGNORED, "PANDAS_FUTURE"), "error")},
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == str(sorted(IGNORED))
+    assert done.stdout.strip() == str(sorted((*IGNORED, "PANDAS_FUTURE")))
     assert "no error" in done.stderr
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +68,8 @@ HARM: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("harm", HARM)
-def test_harm_is_noticed(harm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_harm_is_noticed(harm: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # for what is written outside
     monkeypatch.setattr(harness, "MAX_SECONDS", 1.0)
     monkeypatch.setattr(harness, "KILL_AFTER_S", 3.0)
     read, verdict = HARM[harm]

@@ -1,4 +1,4 @@
-"""Hostile inputs for the readers of texts: the CSV file, Reuters' SGML, bAbI and GloVe."""
+"""Hostile inputs for the readers of texts: CSV files, Reuters' SGML, bAbI and GloVe."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from tests.conftest import SAMPLE
 from tests.fuzz.harness import Fuzzed
 from tests.fuzz.mutations import mutate_bytes, mutate_lines
+from tests.models.test_air_quality_tables import make_frame
 from tests.models.test_reuters_reader import CORPUS
 
 CSV_LINES = SAMPLE.read_text(encoding="ascii").splitlines()[:60]
@@ -23,6 +24,7 @@ GLOVE = "".join(
     f"{word} 0.5 -1.25 3e-2 {number}\n" for number, word in enumerate(["the", "é"] * 40)
 )
 WIDTH = 4
+PLAIN_ROWS = 60
 
 
 def _change_text(
@@ -64,6 +66,26 @@ def _expect_csv(found: Any) -> None:
     assert len(found) == len(filled)
     value = float(filled[0].split(";")[2].replace(",", "."))
     assert found["co_mg_m3"][0] == value or value == -200
+
+
+def _make_plain(chance: random.Random, number: int) -> tuple[str, bytes]:
+    return "some.csv", _change_text(
+        make_frame(PLAIN_ROWS).to_csv(index=False), chance, number, ",-:. ", "utf-8", keep=1
+    )
+
+
+def _check_plain(path: Path) -> None:
+    from regrow.models.air_quality.data import check_file
+    from regrow.models.air_quality.plain import is_plain
+
+    assert is_plain(path)
+    check_file(path, training=False)
+
+
+def _expect_plain(found: Any) -> None:
+    expected = make_frame(PLAIN_ROWS)
+    for name in expected:
+        assert found[name].tolist() == expected[name].tolist()
 
 
 def _make_sgml(chance: random.Random, number: int) -> tuple[str, bytes]:
@@ -158,6 +180,15 @@ READERS = (
         _check_csv,
         _read_csv,
         _expect_csv,
+        _import_texts,
+    ),
+    Fuzzed(
+        "plain",
+        ("models/air_quality/plain.py",),
+        _make_plain,
+        _check_plain,
+        _read_csv,
+        _expect_plain,
         _import_texts,
     ),
     Fuzzed(

@@ -11,16 +11,23 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from regrow.base.errors import UserError
 from regrow.base.home import Home
+from regrow.base.secrets import hide_secrets
 
 SQLITE = "sqlite:///"
 # In a plain address a question mark starts the query, so such a path is given as a quoted URI.
 QUOTED = "sqlite+pysqlite:///file:"
+# What MLflow keeps registered models in. It has folders of files as well, and no longer opens them.
+SERVERS = ("http", "https")
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+# The entry points of packages by which it learns of other ones.
+PLUGINS = "mlflow.tracking_store"
 # Another process may be registering a version.
 WAIT_S = 60.0
 # The columns of MLflow's tables that hold addresses of artifacts, and the registered model's name.
@@ -50,6 +57,36 @@ def database_path(address: str) -> Path | None:
     if address.startswith(SQLITE):
         return Path(address.removeprefix(SQLITE).partition("?")[0])
     return None
+
+
+def check_tracking_address(address: str) -> None:
+    """Makes sure that MLflow can keep registered models at what MLFLOW_TRACKING_URI says.
+
+    Raises:
+        UserError: it cannot: the address is a folder, or of a kind that MLflow does not know.
+    """
+    scheme, separator, rest = address.partition("://")
+    kind = scheme.lower().partition("+")[0] if separator else ""
+    problem = ""
+    try:
+        parts = urlsplit(address)
+        # A database of SQLite without a path is in memory, and gone with the process.
+        complete = bool(parts.hostname if kind in SERVERS else rest.strip("/")) and parts.port != 0
+    except ValueError as error:
+        complete, problem = False, f": {error}"
+    if complete and (kind in (*SERVERS, *DATABASES) or _is_plugin(scheme)):
+        return
+    raise UserError(
+        "MLflow cannot keep models at this address",
+        where="the environment variable MLFLOW_TRACKING_URI",
+        received=hide_secrets(address) + problem,
+        expected="a server (http://host:5000) or a database (sqlite:////folder/mlflow.db)",
+        remedies=["correct it", "or unset it: the database is then below REGROW_HOME"],
+    )
+
+
+def _is_plugin(scheme: str) -> bool:
+    return any(one.name == scheme for one in entry_points(group=PLUGINS))
 
 
 def is_own_database(address: str, home: Home) -> bool:

@@ -18,10 +18,21 @@ IGNORED = (
     "MPLBACKEND",
     # What a library warns of is no error of the person who runs it.
     "PYTHONWARNINGS",
+    # Numbers have the width and the precision that Keras's settings say.
+    "JAX_DEBUG_INFS",
+    "JAX_DEBUG_NANS",
+    "JAX_DEFAULT_DTYPE_BITS",
+    "JAX_DEFAULT_MATMUL_PRECISION",
+    "JAX_DISABLE_JIT",
+    "JAX_ENABLE_X64",
+    "JAX_NUMPY_DTYPE_PROMOTION",
+    "JAX_NUMPY_RANK_PROMOTION",
 )
+# By which pandas' own tests choose how it behaves.
+IGNORED_PREFIX = "PANDAS_"
 # Those that libraries read. What regrow itself reads is explained where it is used.
 LIBRARIES = re.compile(
-    r"(ARROW|CUDA|GX|JAX|JOBLIB|KERAS|LOKY|MATPLOTLIB|MKL|MLFLOW|MPL|NLTK|NUMEXPR|OMP|OPENBLAS|PANDAS"
+    r"(ARROW|CUDA|GX|JAX|JOBLIB|KERAS|LOKY|MATPLOTLIB|MKL|MLFLOW|MPL|NLTK|NUMEXPR|OMP|OPENBLAS"
     r"|PREFECT|SQLALCHEMY|TF|TORCH|XLA)_?[A-Z0-9_]+|SOURCE_DATE_EPOCH"
 )
 OURS = {"KERAS_BACKEND", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME"}
@@ -37,8 +48,9 @@ def ignore_foreign_variables() -> None:
     To be called before libraries are imported. Text that the encoding of the terminal lacks is
     replaced, since an error would end the command that printed it.
     """
-    for name in IGNORED:
-        os.environ.pop(name, None)
+    for name in list(os.environ):
+        if name in IGNORED or name.startswith(IGNORED_PREFIX):
+            del os.environ[name]
     if sys.warnoptions:
         sys.warnoptions.clear()
         warnings.resetwarnings()
@@ -49,18 +61,43 @@ def ignore_foreign_variables() -> None:
             stream.reconfigure(errors="replace")
 
 
-def find_refused_variable(error: BaseException) -> UserError | None:
-    """The error that a library cannot work with a variable which its own error names or quotes."""
+def find_refused_variable(error: BaseException | str) -> UserError | None:
+    """The error that a library cannot work with a variable which its own error names or quotes.
+
+    A name counts more than a value, which several variables may have.
+    """
     text = str(error)
-    for name, value in sorted(os.environ.items()):
-        if name in OURS or not value or not LIBRARIES.fullmatch(name):
-            continue
-        quoted = len(value) >= LEAST_VALUE and re.search(rf"['\"`]{re.escape(value)}['\"`]", text)
-        if quoted or re.search(rf"\b{name}\b", text):
-            return UserError(
-                "a library cannot work with a variable of the environment",
-                where=f"the environment variable {name}",
-                received=f"{hide_secrets(value)}: {hide_secrets(text.strip().splitlines()[0])}",
-                remedies=[f"correct it, or unset {name}"],
-            )
+    set_here = sorted(
+        (name, value)
+        for name, value in os.environ.items()
+        if value and name not in OURS and LIBRARIES.fullmatch(name)
+    )
+    for says in (_names, _quotes, _speaks_of):
+        for name, value in set_here:
+            if says(text, name, value):
+                lines = text.strip().splitlines()
+                line = next((each for each in lines if says(each, name, value)), lines[0])
+                return UserError(
+                    "a library cannot work with a variable of the environment",
+                    where=f"the environment variable {name}",
+                    received=f"{hide_secrets(value)}: {hide_secrets(line.strip())}",
+                    remedies=[f"correct it, or unset {name}"],
+                )
     return None
+
+
+def _names(text: str, name: str, _value: str) -> bool:
+    return re.search(rf"\b{name}\b", text) is not None
+
+
+def _quotes(text: str, _name: str, value: str) -> bool:
+    return len(value) >= LEAST_VALUE and bool(re.search(rf"['\"`]{re.escape(value)}['\"`]", text))
+
+
+def _speaks_of(text: str, _name: str, value: str) -> bool:
+    """Whether a message on some variable has the value as a word, as MLflow's on its pools."""
+    return (
+        len(value) >= LEAST_VALUE
+        and "environment variable" in text.lower()
+        and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None
+    )

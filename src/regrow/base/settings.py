@@ -10,7 +10,12 @@ from pathlib import Path
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
-from regrow.base.addresses import database_address, is_own_database, read_path
+from regrow.base.addresses import (
+    check_tracking_address,
+    database_address,
+    is_own_database,
+    read_path,
+)
 from regrow.base.errors import UserError
 from regrow.base.home import Home
 from regrow.base.keras_settings import KerasSettings, read_keras_settings
@@ -79,10 +84,12 @@ def read_environment(environment: Mapping[str, str] | None = None) -> Settings:
     declared = read_project(project)
     home = open_home(values.get("REGROW_HOME") or _default_home(project, declared.home))
     mirror = _read_mirror(values.get("REGROW_MIRROR") or "")
+    if tracking := values.get("MLFLOW_TRACKING_URI"):
+        check_tracking_address(tracking)
     return Settings(
         home=home,
         mirror=mirror,
-        tracking_uri=values.get("MLFLOW_TRACKING_URI") or database_address(home.database),
+        tracking_uri=tracking or database_address(home.database),
         keras=read_keras_settings(_with_backend(values, declared.backend)),
         project=project,
         shared_store=values.get("REGROW_SHARED_STORE") or None,

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from regrow.base.errors import Unreachable, UserError
+from regrow.base.foreign_variables import find_refused_variable
 from regrow.base.home import Home
 from regrow.prefect.password import CLIENT_VARIABLE, SERVER_VARIABLE, USER
 from regrow.prefect.user_settings import API_URL, PREFECT_HOME, find_choice, keep_below
@@ -86,8 +87,9 @@ class OwnServer:
             answer = httpx.get(f"{self.url}/health", timeout=timeout, trust_env=False)
             answer.raise_for_status()
         except httpx.HTTPError as error:
-            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise UserError(
+            said = self.log.read_text(encoding="utf-8", errors="replace").strip()
+            lines = said.splitlines()
+            raise find_refused_variable(said) or UserError(
                 "the Prefect server of this run did not start",
                 where=str(self.log),
                 received=lines[-1] if lines else f"{type(error).__name__}: {error}",
