@@ -52,7 +52,14 @@ MISTAKES: dict[str, tuple[Mapping[str, str], Mapping[str, str], list[str]]] = {
         ["the environment variable SSL_CERT_FILE", "/nowhere.pem"],
     ),
     "KERAS_BACKEND": ({"KERAS_BACKEND": "theano"}, {}, ["KERAS_BACKEND", "theano"]),
+    "a folder for MLflow": (
+        {"MLFLOW_TRACKING_URI": "mlruns"},
+        {},
+        ["the environment variable MLFLOW_TRACKING_URI", "mlruns", "sqlite:///"],
+    ),
 }
+# Which no command gets by.
+ALWAYS_READ = ("KERAS_BACKEND", "a folder for MLflow")
 
 
 def run(
@@ -82,7 +89,7 @@ def test_a_mistake_is_one_message_that_names_the_variable(mistake: str, tmp_path
     assert "secret" not in done.stderr
     for text in said:
         assert text in done.stderr
-    if mistake != "KERAS_BACKEND":  # which no command gets by
+    if mistake not in ALWAYS_READ:
         doctor = run(tmp_path, variables, "doctor", "--json")
         bad = [check["found"] for check in json.loads(doctor.stdout) if check["level"] == "bad"]
         assert any(said[-1] in found or said[0] in found for found in bad), doctor.stdout
@@ -94,6 +101,40 @@ def test_doctor_says_where_the_server_of_a_run_keeps_its_database(tmp_path: Path
         answer = json.loads(run(tmp_path, variables, *DOCTOR).stdout)
         found = {check["check"]: check["found"] for check in answer}
         assert f"which keeps {place}" in found[SERVER]
+
+
+# Values of keras.json, and what a trained model's next run says of them.
+KERAS: dict[str, tuple[Mapping[str, object], list[str]]] = {
+    "the defaults": ({"floatx": "float32", "epsilon": 1e-7}, []),
+    "a width": ({"floatx": "float64"}, ["Keras's setting floatx changed: float32 -> float64"]),
+    "an epsilon": ({"epsilon": 1e-5}, ["Keras's setting epsilon changed: 1e-07 -> 1e-05"]),
+}
+
+
+@pytest.mark.parametrize("case", KERAS)
+def test_no_stored_result_is_taken_for_one_of_other_settings_of_keras(
+    case: str, trained: Path, tmp_path: Path
+) -> None:
+    stored, reasons = KERAS[case]
+    (tmp_path / "keras.json").write_text(json.dumps(stored))
+    variables = {"REGROW_HOME": str(trained), "KERAS_HOME": str(tmp_path)}
+    command = ("why", "air-quality", "--sample", "--preset", "quick", "--json")
+    verdicts = {one["stage"]: one for one in json.loads(run(tmp_path, variables, *command).stdout)}
+    assert verdicts["clean"]["cached"]
+    assert verdicts["train"]["reasons"] == reasons
+    assert verdicts["train"]["cached"] == (not reasons)
+
+
+def test_doctor_names_what_keras_json_says(tmp_path: Path) -> None:
+    stored = {"floatx": "float64", "epsilon": 1e-5, "backend": "jax"}
+    (tmp_path / "keras.json").write_text(json.dumps(stored))
+    for variables, backend in (
+        ({"KERAS_BACKEND": ""}, "jax"),
+        ({"KERAS_BACKEND": "torch"}, "torch"),
+    ):
+        answer = run(tmp_path, {**variables, "KERAS_HOME": str(tmp_path)}, *DOCTOR).stdout
+        found = {check["check"]: check["found"] for check in json.loads(answer)}
+        assert f"in use: {backend}, float64, epsilon 1e-05" in found["Keras backends"]
 
 
 @pytest.mark.e2e

@@ -70,8 +70,9 @@ HARM: dict[str, tuple[Callable[[Path], Any], str]] = {
 @pytest.mark.parametrize("harm", HARM)
 def test_harm_is_noticed(harm: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # for what is written outside
-    monkeypatch.setattr(harness, "MAX_SECONDS", 1.0)
-    monkeypatch.setattr(harness, "KILL_AFTER_S", 3.0)
+    if harm in ("takes long", "hangs"):  # a busy machine may need the time for the others
+        monkeypatch.setattr(harness, "MAX_SECONDS", 1.0)
+        monkeypatch.setattr(harness, "KILL_AFTER_S", 3.0)
     read, verdict = HARM[harm]
     outcome = judge(read)
     assert verdict in outcome.verdict
