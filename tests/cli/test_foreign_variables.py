@@ -122,19 +122,22 @@ def test_only_a_library_s_variable_that_an_error_names_or_quotes_is_blamed(
     # A name counts more than a value, and a message on some variable may have the value unquoted.
     monkeypatch.setenv("GX_Y", "true")
     monkeypatch.setenv("MLFLOW_POOL", "puddle")
+    monkeypatch.setenv("PREFECT_POOL_SIZE", "x")
     for text, name in (
         ("MLFLOW_POOL must be one of 'true' and 'false', not puddle", "MLFLOW_POOL"),
         ("Invalid pool: puddle. Set environment variable pool to empty", "MLFLOW_POOL"),
-        ("a first line\nand a pool of 'puddle'", "MLFLOW_POOL"),
+        ("a first line\nand a pool of 'Puddle'", "MLFLOW_POOL"),
+        ("1 error for PoolSettings\npool_size\n  input_value='x'", "PREFECT_POOL_SIZE"),
     ):
         found = find_refused_variable(RuntimeError(text))
         assert found is not None
         assert found.where == f"the environment variable {name}"
-        assert "pool" in str(found.received).lower()
+        assert str(found.received).startswith(f"{os.environ[name]}: ")
     for text in (
         "this is nonsense",
         "a puddle",
         "not 'quoted'",
+        "the size of a pool\nis not 'x'",
         "expected '1'",
         "JAX_PLATFORMS_2",
         "",

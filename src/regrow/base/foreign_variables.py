@@ -90,8 +90,14 @@ def _names(text: str, name: str, _value: str) -> bool:
     return re.search(rf"\b{name}\b", text) is not None
 
 
-def _quotes(text: str, _name: str, value: str) -> bool:
-    return len(value) >= LEAST_VALUE and bool(re.search(rf"['\"`]{re.escape(value)}['\"`]", text))
+def _quotes(text: str, name: str, value: str) -> bool:
+    """Whether a message quotes the value; a short one counts below the end of the name, as Prefect
+    writes it: "port" alone in a line for PREFECT_SERVER_API_PORT.
+    """
+    if not re.search(rf"(?i)['\"`]{re.escape(value)}['\"`]", text):
+        return False
+    fields = (line.strip() for line in text.splitlines())
+    return len(value) >= LEAST_VALUE or any(name.endswith(f"_{f.upper()}") for f in fields if f)
 
 
 def _speaks_of(text: str, _name: str, value: str) -> bool:
