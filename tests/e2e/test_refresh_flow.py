@@ -106,7 +106,8 @@ def test_a_source_that_changes_upstream_trains_the_model_that_reads_it(
     story.look()
     run = story.trained()
     assert run["state_type"] == "COMPLETED", story.log()
-    assert run["name"].startswith(f"{MODEL} quick ") and " data " in run["name"]
+    assert run["name"].startswith(f"{MODEL} quick ")
+    assert " data " in run["name"]
     assert run["parameters"]["versions"][SOURCE].startswith(run["name"].rpartition(" ")[2])
     assert story.decisions() == ["first"]
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from regrow.base.files import write_json
 from regrow.base.home import Home
+from regrow.base.secrets import USER_INFO
 
 REPORTS = "/reports"
 
@@ -28,6 +29,14 @@ class Dashboards:
     def link_report(self, report: Path) -> str:
         """The address of a report of the home."""
         return f"{self.prefect}{REPORTS}/{quote(report.name)}"
+
+
+def link_mlflow(server: str, path: str) -> str:
+    """A page of MLflow, without credentials: a person opens it with their own.
+
+    Without the last part, MLflow shows traces of language models in place of runs.
+    """
+    return f"{USER_INFO.sub('', server).rstrip('/')}/#/{path}?workflowType=machine_learning"
 
 
 def find_dashboards(home: Home) -> Dashboards | None:

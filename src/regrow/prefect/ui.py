@@ -18,7 +18,7 @@ from typing import NoReturn
 from prefect.settings import get_current_settings
 
 from regrow.base.addresses import reroot_database
-from regrow.base.dashboards import Dashboards, keep_dashboards
+from regrow.base.dashboards import Dashboards, keep_dashboards, link_mlflow
 from regrow.base.errors import UserError
 from regrow.base.home import Home
 from regrow.base.interruption import obey_signals_alone
@@ -72,7 +72,8 @@ def run_ui(settings: Settings, prefect_port: int, mlflow_port: int, *, schedules
         running["Prefect's server"] = server
         _wait_until_healthy(env["PREFECT_API_URL"], running)
         _deploy(env, schedules=schedules)
-        _say(f"Prefect: http://{HOST}:{prefect_port}   MLflow: {mlflow}   (Ctrl-C ends all)")
+        _say(f"Prefect: http://{HOST}:{prefect_port}   (Ctrl-C ends all)")
+        _say(f"MLflow:  {link_mlflow(mlflow, 'experiments')}")
         _say(f"to send runs there: export PREFECT_API_URL={env['PREFECT_API_URL']}")
         worker = (sys.executable, "-m", "prefect", "worker", "start", "--pool", "local")
         running["the worker"] = stack.enter_context(_run(worker, env, signal.SIGINT))

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from regrow.base.addresses import database_path, is_own_database, reroot, reroot_database
-from regrow.base.dashboards import Dashboards, find_dashboards
+from regrow.base.dashboards import Dashboards, find_dashboards, link_mlflow
 from regrow.base.decision import Decision
 from regrow.base.errors import DataError
 from regrow.base.home import Home
 from regrow.base.locks import exclusive
 from regrow.base.model_digests import MODEL, TAG, digest_models, report_recorded
-from regrow.base.secrets import USER_INFO
 from regrow.registry.gate import append_decision, retire_log
 from regrow.registry.logs import claim_log, decision_log
 from regrow.registry.lookup import no_such_run, no_such_version
@@ -271,8 +270,7 @@ class Registry:
         if not own.startswith("http"):
             own = (find_dashboards(self.home) or Dashboards()).mlflow
         experiment = self._run(run_id).info.experiment_id
-        # A person opens it with their own name and password.
-        return f"{USER_INFO.sub('', own).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+        return link_mlflow(own, f"experiments/{experiment}/runs/{run_id}")
 
     def _is_registered(self) -> bool:
         return bool(self.client.search_registered_models(f"name='{self.name}'"))
