@@ -44,7 +44,7 @@ torch: $(STAMP) ## Add PyTorch as a third backend: on Linux the build without NV
 	    echo "add that with PIP_EXTRA_INDEX_URL, then make torch again"; exit 2; }
 
 test: $(STAMP) ## Run the tests (TensorFlow backend), all but the stories of `make e2e`
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not e2e" --ignore=tests/models/test_backends.py
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e" --ignore=tests/models/test_backends.py
 
 STORIES ?= tests
 e2e: $(STAMP) ## Play refresh, workers, kills, the dashboard, operations; train on real data (half an hour)

@@ -27,6 +27,25 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLE = REPOSITORY / "data" / "samples" / "air-quality.csv"
 QUICK_RUN = ("run", "air-quality", "--preset", "quick", "--sample", "--no-prefect", "--json")
 Regrow = Callable[..., "subprocess.CompletedProcess[str]"]
+# Files that take minutes begin first, so that the processes of `make test` end together.
+LONG = (
+    "prefect/test_server",
+    "models/test_question_answering_model",
+    "prefect/test_flows",
+    "models/test_picture_models",
+    "training/test_training",
+    "cli/test_cli",
+    "models/test_stacked_autoencoder",
+    "registry/test_old_home",
+    "pipeline/test_walk",
+    "pipeline/test_kill",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {REPOSITORY / "tests" / f"{name}.py": place for place, name in enumerate(LONG)}
+    assert all(path.exists() for path in places)
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture
