@@ -249,6 +249,28 @@ def test_run_layer_puts_one_sample_through_a_layer() -> None:
     np.testing.assert_array_equal(tokens[0], tokens[2])
 
 
+def test_run_layer_rebuilds_the_layer_from_its_configuration() -> None:
+    class Scaled(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self, factor: float, *, complete: bool) -> None:
+            super().__init__()
+            self.factor, self.complete = factor, complete
+
+        def call(self, inputs: Any) -> Any:
+            return self.factor * inputs
+
+        def get_config(self) -> dict[str, Any]:
+            told = {"factor": self.factor, "complete": self.complete}
+            return told if self.complete else {"complete": False}
+
+    np.testing.assert_array_equal(run_layer(Scaled(3.0, complete=True), [1.0, 2.0]), [3, 6])
+    with pytest.raises(TypeError, match="factor"):
+        run_layer(Scaled(3.0, complete=False), [1.0, 2.0])
+
+    trained = keras.layers.Dense(2)
+    expected = keras.ops.convert_to_numpy(trained(np.ones((1, 3), "float32")))[0]
+    np.testing.assert_array_equal(run_layer(trained, [1.0, 1.0, 1.0]), expected)
+
+
 def test_run_layer_gives_every_output() -> None:
     steps = CHANCE.normal(size=(5, 3)).astype("float32")
     outputs = run_layer(keras.layers.LSTM(4, return_sequences=True, return_state=True), steps)

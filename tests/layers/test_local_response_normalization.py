@@ -106,6 +106,46 @@ def test_across_channels_is_pytorchs(size: int) -> None:
     np.testing.assert_allclose(found, expected, atol=BOUND, rtol=0)
 
 
+def normalise(name: str, **changes: Any) -> Array:
+    layer = LocalResponseNormalization.preset(name, dtype="float32", **changes)
+    array: Array = keras.ops.convert_to_numpy(layer(X.astype("float32")))
+    return array
+
+
+def test_the_preset_tensorflow_has_the_defaults_of_tensorflow() -> None:
+    tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    expected = tf.nn.local_response_normalization(X.astype("float32")).numpy()
+    np.testing.assert_allclose(normalise("tensorflow"), expected, atol=1e-6)
+
+
+def test_the_preset_pytorch_has_the_defaults_of_pytorch() -> None:
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("PyTorch is not installed: make torch")
+    import torch
+
+    theirs = torch.nn.LocalResponseNorm(3)
+    expected = theirs(torch.tensor(X.transpose(0, 3, 1, 2))).numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(normalise("pytorch", size=3), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "axes", "alpha", "k"), [("caffe", 1, 1.0, 1.0), ("chapter", 2, 5e-4, 2.0)]
+)
+def test_the_other_presets_are_their_equations(
+    name: str, axes: int, alpha: float, k: float
+) -> None:
+    """On an input of ones the middle sees whole windows, so the mean of the squares is one."""
+    found = LocalResponseNormalization.preset(name)(np.ones((1, 5, 5, 5), "float32"))
+    at_a_border = 3 / 5 if axes == 1 else (3 / 5) ** 2
+    for place, energy in (((0, 2, 2, 2), 1.0), ((0, 0, 0, 0), at_a_border)):
+        assert float(found[place]) == pytest.approx((k + alpha * energy) ** -0.75, rel=1e-6)
+
+
+def test_a_preset_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ValueError, match="caffe, pytorch, tensorflow, chapter; received 'theano'"):
+        LocalResponseNormalization.preset("theano")
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_does_not_overflow(dtype: str) -> None:
     """300 squared is more than float16 can hold."""

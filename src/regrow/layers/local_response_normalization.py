@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import keras
 from keras import ops
@@ -10,6 +10,14 @@ from keras import ops
 from regrow.layers.precision import widen
 
 MODES = ("within_channel", "across_channels")
+# The defaults of other implementations, for the same result here. PyTorch has no default size: 5 is
+# that of AlexNet. TensorFlow's are depth_radius 5, alpha 1, which is a sum, bias 1, beta .5.
+PRESETS: dict[str, dict[str, Any]] = {
+    "caffe": {"mode": "across_channels", "size": 5, "alpha": 1.0, "beta": 0.75, "k": 1.0},
+    "pytorch": {"mode": "across_channels", "size": 5, "alpha": 1e-4, "beta": 0.75, "k": 1.0},
+    "tensorflow": {"mode": "across_channels", "size": 11, "alpha": 11.0, "beta": 0.5, "k": 1.0},
+    "chapter": {"mode": "within_channel", "size": 5, "alpha": 5e-4, "beta": 0.75, "k": 2.0},
+}
 
 
 @keras.saving.register_keras_serializable(package="regrow")
@@ -85,6 +93,21 @@ class LocalResponseNormalization(keras.layers.Layer):  # type: ignore[misc]
                 f"data_format is channels_last or channels_first; received {data_format!r}"
             )
         self.input_spec = keras.InputSpec(ndim=4)
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Self:
+        """The layer with the default settings of another implementation.
+
+        Args:
+            name: "caffe", "pytorch", "tensorflow", or "chapter" for the book's layer.
+            changes: arguments of the layer that differ from the preset.
+
+        Raises:
+            ValueError: there is no such preset.
+        """
+        if name not in PRESETS:
+            raise ValueError(f"the presets are {', '.join(PRESETS)}; received {name!r}")
+        return cls(**{**PRESETS[name], **changes})
 
     def call(self, inputs: Any) -> Any:
         """The normalised values, in the shape of `inputs` and the layer's dtype."""
