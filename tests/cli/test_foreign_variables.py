@@ -44,6 +44,7 @@ LIBRARIES = {
     "MLFLOW_RUN_ID": "0123456789abcdef0123456789abcdef",
     "NLTK_DATA": "/nowhere",
     "PANDAS_FUTURE": "nonsense",
+    "PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK": "none/none",
     "TF_USE_LEGACY_KERAS": "1",
 }
 EVERYTHING = {

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from regrow.base.errors import UserError
 from regrow.base.home import Home
+from regrow.prefect.own_server import run_server
 from regrow.prefect.user_settings import API_URL, DATABASE_URLS, find_choice, keep_below
 
 URL = "http://127.0.0.1:9/api"
@@ -69,3 +71,17 @@ def test_what_prefect_keeps_is_in_the_home_unless_the_user_chose_a_place(
     for name in DATABASE_URLS:
         monkeypatch.setenv(name, "sqlite+aiosqlite:///elsewhere.db")
         assert not set(DATABASE_URLS) & set(keep_below(home))
+
+
+@pytest.mark.e2e
+def test_variables_of_another_server_do_not_hide_that_of_a_run_or_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_HOME", raising=False)
+    monkeypatch.setenv("PREFECT_SERVER_API_BASE_PATH", "/x")
+    with run_server(Home(tmp_path)) as server:
+        server.wait()
+    monkeypatch.setenv(DATABASE_URLS[1], "nonsense://x")
+    with run_server(Home(tmp_path)) as server, pytest.raises(UserError) as raised:
+        server.wait()
+    assert raised.value.remedies[0] == f"check the environment variable {DATABASE_URLS[1]}"

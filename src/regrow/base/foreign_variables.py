@@ -16,6 +16,12 @@ IGNORED = (
     "KERAS_MAX_STEPS_PER_EPOCH",
     # Charts are drawn into files, and a backend that is not installed stops matplotlib's import.
     "MPLBACKEND",
+    # Results are kept by regrow, and Prefect would look for this place at the start of every run.
+    "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK",
+    "PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK",
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER",
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT",
+    "PREFECT_TASKS_DEFAULT_STORAGE_BLOCK",
     # What a library warns of is no error of the person who runs it.
     "PYTHONWARNINGS",
     # Numbers have the width and the precision that Keras's settings say.

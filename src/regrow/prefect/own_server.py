@@ -20,11 +20,20 @@ from regrow.base.errors import Unreachable, UserError
 from regrow.base.foreign_variables import find_refused_variable
 from regrow.base.home import Home
 from regrow.prefect.password import CLIENT_VARIABLE, SERVER_VARIABLE, USER
-from regrow.prefect.user_settings import API_URL, PREFECT_HOME, find_choice, keep_below
+from regrow.prefect.user_settings import (
+    API_URL,
+    DATABASE_PARTS,
+    DATABASE_URLS,
+    PREFECT_HOME,
+    find_choice,
+    keep_below,
+)
 
 HOST = "127.0.0.1"
 START_TIMEOUT_VARIABLE = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
 START_TIMEOUT_S = 120.0
+# By which this server would not be where its clients look for it.
+LEFT_OUT = ("PREFECT_SERVER_API_BASE_PATH",)
 # Set while the server is that of this command, which has no pages and ends with it.
 OWN = "REGROW_OWN_SERVER"
 # How long it may take to store what it has received.
@@ -42,6 +51,8 @@ class OwnServer:
     def __init__(self, home: Home) -> None:
         check_prefect_home()
         self.log = home.prefect_log
+        databases = map(find_choice, (*DATABASE_URLS, *DATABASE_PARTS))
+        self.database = next(filter(None, databases), None)
         with socket.socket() as listening:
             listening.bind((HOST, 0))
             # From here on connections wait until the server answers.
@@ -62,7 +73,7 @@ class OwnServer:
             return subprocess.Popen(
                 [sys.executable, "-m", module, str(descriptor), str(os.getpid())],
                 env={
-                    **os.environ,
+                    **{name: v for name, v in os.environ.items() if name not in LEFT_OUT},
                     "PREFECT_UI_ENABLED": "0",
                     "PREFECT__SERVER_EPHEMERAL": "1",
                     **variables,
@@ -94,7 +105,7 @@ class OwnServer:
                 where=str(self.log),
                 received=lines[-1] if lines else f"{type(error).__name__}: {error}",
                 remedies=[
-                    "see the whole log",
+                    f"check {self.database.where}" if self.database else "see the whole log",
                     "regrow run --no-prefect runs without a server",
                     f"or name a server by {API_URL}",
                 ],
