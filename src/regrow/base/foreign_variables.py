@@ -34,8 +34,9 @@ IGNORED = (
     "JAX_NUMPY_DTYPE_PROMOTION",
     "JAX_NUMPY_RANK_PROMOTION",
 )
-# By which pandas' own tests choose how it behaves.
-IGNORED_PREFIX = "PANDAS_"
+# By which pandas' own tests choose how it behaves; and the pools of a server's connections to its
+# database, which MLflow tries for minutes if their class is unknown.
+IGNORED_PREFIXES = ("PANDAS_", "MLFLOW_SQLALCHEMYSTORE_")
 # Those that libraries read. What regrow itself reads is explained where it is used.
 LIBRARIES = re.compile(
     r"(ARROW|CUDA|GX|JAX|JOBLIB|KERAS|LOKY|MATPLOTLIB|MKL|MLFLOW|MPL|NLTK|NUMEXPR|OMP|OPENBLAS"
@@ -55,7 +56,7 @@ def ignore_foreign_variables() -> None:
     replaced, since an error would end the command that printed it.
     """
     for name in list(os.environ):
-        if name in IGNORED or name.startswith(IGNORED_PREFIX):
+        if name in IGNORED or name.startswith(IGNORED_PREFIXES):
             del os.environ[name]
     if sys.warnoptions:
         sys.warnoptions.clear()
