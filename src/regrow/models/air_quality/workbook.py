@@ -80,8 +80,8 @@ def _too_large(path: Path, received: str, expected: str) -> DataError:
 
 
 def _to_batch(header: list[str], rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
-    # A gap may be a million rows long.
-    is_gap = all(row.count(None) == len(row) for row in rows)
+    # A gap may be a million rows long, for which openpyxl has one tuple.
+    is_gap = not rows or (rows.count(rows[0]) == len(rows) and all(c is None for c in rows[0]))
     columns = {}
     for number, name in enumerate(header):
         cells = [] if is_gap else [row[number] if number < len(row) else None for row in rows]
