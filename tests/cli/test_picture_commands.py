@@ -218,8 +218,8 @@ def test_bad_input_ends_in_one_message_and_changes_nothing(regrow: Regrow, tmp_p
 def test_options_that_cannot_be_are_refused(tmp_path: Path) -> None:
     draw().save(tmp_path / "photo.jpg")
     refused: list[tuple[Any, str]] = [
-        (lambda: parse_weighted(["conv1=much"], "--layer"), "a weight is a number"),
-        (lambda: need_output(None), "where the picture goes"),
+        (lambda: parse_weighted(["conv1=much"], "--layer"), "the weight must be a number"),
+        (lambda: need_output(None), "the output file is missing"),
         (lambda: need_output(tmp_path / "out.doc"), "ending"),
         (lambda: need_output(tmp_path / "gone" / "out.png"), "cannot be written"),
         (lambda: read_photo(tmp_path / "gone.jpg", "photo"), "no such photo"),

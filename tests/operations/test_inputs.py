@@ -222,7 +222,7 @@ def test_the_commands(regrow: Regrow, home: Path, inbox: Path, tmp_path: Path) -
     out = tmp_path / "out"
     done = regrow("predict", "air-quality", inbox, "-o", out, "--sample", "--json", env=here)
     assert done.returncode == 2
-    assert "1 could not be predicted; the others were" in done.stderr
+    assert "1 could not be predicted; all others were" in done.stderr
     assert "bad.csv" in done.stderr
     assert len(json.loads(done.stdout)["predicted"]) == len(list(out.iterdir())) == 1
     done = regrow("drift", "air-quality", SAMPLE, "--sample", env=here)
@@ -241,5 +241,5 @@ def test_the_commands(regrow: Regrow, home: Path, inbox: Path, tmp_path: Path) -
 ERRORS: dict[str, tuple[list[str | Path], str]] = {
     "no file": (["drift", "air-quality", "nothing.csv"], "no such file"),
     "no table": (["drift", "image-similarity", SAMPLE], "its inputs are not a table"),
-    "no folder to go to": (["predict", "air-quality", "."], "need a folder to go to"),
+    "no folder to go to": (["predict", "air-quality", "."], "need an output folder"),
 }

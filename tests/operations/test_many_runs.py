@@ -188,9 +188,9 @@ ERRORS: dict[str, tuple[list[str], str]] = {
         "data version 1 cannot be read",
     ),
     "unknown source": (["backfill", "air-quality", "--source", "water=x"], "no source 'water'"),
-    "a model and all": (["run", "air-quality", "--all"], "run takes a model, or --all"),
-    "neither": (["run"], "run needs a model, or --all"),
-    "all with a setting": (["run", "--all", "--set", "seeds=1"], "none of --config, --set"),
+    "a model and all": (["run", "air-quality", "--all"], "--all cannot be combined with a model"),
+    "neither": (["run"], "either a model or --all is required"),
+    "all with a setting": (["run", "--all", "--set", "seeds=1"], "a model, --config, --set"),
     "a preset that not all have": (["run", "--all", "--preset", "book"], "has no preset 'book'"),
 }
 

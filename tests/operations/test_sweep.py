@@ -116,7 +116,7 @@ def test_a_setting_that_no_training_reads_is_refused() -> None:
         (["noise"], "NAME=VALUE"),
         (["noise=0.2..0.1"], "is not below"),
         (["noise=0..1:log"], "values above 0"),
-        (["noise=a..b"], "no range of numbers"),
+        (["noise=a..b"], "not a range of numbers"),
         (["noise=[0.1]", "noise=[0.2]"], "given twice"),
     ],
     ids=str,
@@ -135,7 +135,7 @@ def test_lists_ranges_and_times_are_read_as_they_are_typed() -> None:
     }
     assert [parse_duration(text) for text in ("90s", "1.5m", "2h")] == [90, 90, 7200]
     for wrong in ("soon", "20", "0s"):
-        with pytest.raises(UserError, match="a budget is a time"):
+        with pytest.raises(UserError, match="the budget must be a duration"):
             parse_duration(wrong)
 
 

@@ -156,7 +156,7 @@ def test_the_command_sends_a_test_and_says_what_became_of_it(
     assert len(chat.posted) == 2
     nobody = regrow("notify", "--test", env={"REGROW_NOTIFY_URL": ""})
     assert nobody.returncode == 2
-    assert "there is no recipient to test" in nobody.stderr
+    assert "no recipient is configured" in nobody.stderr
 
 
 def start(home: Path, **request: Any) -> Any:

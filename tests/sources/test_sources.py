@@ -552,7 +552,7 @@ def test_an_own_archive_may_hold_some_of_several_files(upstream: Upstream, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("name", "received"), [("none.csv", "nothing there"), (".", "a folder"), ("empty", "0 bytes")]
+    ("name", "received"), [("none.csv", "file not found"), (".", "a folder"), ("empty", "0 bytes")]
 )
 def test_unusable_local_file(tmp_path: Path, name: str, received: str) -> None:
     (tmp_path / "empty").touch()

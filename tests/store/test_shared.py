@@ -181,7 +181,7 @@ def test_doctor_warns_of_a_shared_store_whose_entries_are_not_signed(tmp_path: P
     values = {"REGROW_HOME": str(tmp_path), "REGROW_SHARED_STORE": f"file://{tmp_path}/shared"}
     check = _shared_store(read_environment(values))
     assert check["level"] == "warn"
-    assert "only your machines may write there" in check["found"]
+    assert "only your machines can write there" in check["found"]
     check = _shared_store(read_environment({**values, "REGROW_STORE_KEY": KEY}))
     assert (check["level"], "signed" in check["found"]) == ("ok", True)
     assert KEY not in check["found"]

@@ -120,4 +120,4 @@ def test_pictures_of_many_frames_are_said(tmp_path: Path) -> None:
     frames = [draw(), Image.fromarray(np.zeros((40, 48, 3), "uint8"))]
     frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
     _frame, facts = clean(tmp_path, tmp_path / "two.gif")
-    assert facts["notes"] == [f"{tmp_path / 'two.gif'} has 2 frames: the first is taken"]
+    assert facts["notes"] == [f"{tmp_path / 'two.gif'} has 2 frames; the first one is used"]

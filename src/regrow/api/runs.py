@@ -90,7 +90,7 @@ class RunResult:
             rows.append([shown.baseline.name, shown.baseline.value, shown.unit])
         parts = [make_table([self.model, shown.label, ""], rows)]
         if self.data_kind == "sample":
-            text = "trained on the shipped sample: its figures say nothing about real data"
+            text = "trained on the shipped sample: the metrics say nothing about real data"
             parts.append(make_paragraph(text))
         for table in map(format_table, self.tables[:1]):
             columns = [column.label for column in table.columns]

@@ -33,7 +33,7 @@ from regrow.cli import (
 from regrow.cli.help import Group, arrange
 
 app = typer.Typer(
-    help="Train, check and publish Keras models, and train them again when their data changes.",
+    help="Train, check and publish Keras models, and retrain them when their data changes.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -47,7 +47,7 @@ HEADINGS = {
     "Champions": ("status", "log", "approve", "reject", "rollback", "freeze", "unfreeze", "drift"),
     "Servers and data": ("ui", "deploy", "refresh"),
     "Upkeep": ("doctor", "notify", "gc", "backup", "restore", "bundle"),
-    "Commands of single models": ("ask", "dream", "stylize", "embed", "similar"),
+    "Commands for specific models": ("ask", "dream", "stylize", "embed", "similar"),
 }
 GROUPS = {name: heading for heading, names in HEADINGS.items() for name in names}
 # In the order of `regrow --help`.
@@ -88,14 +88,14 @@ def main(
     _version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print it and exit."
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
     log_format: Annotated[
         Literal["text", "json"] | None,
-        typer.Option(help="Lines on standard error, also of errors; REGROW_LOG_LEVEL: how many."),
+        typer.Option(help="Format of log lines and errors on standard error."),
     ] = None,
 ) -> None:
-    """Train, check and publish Keras models, and train them again when their data changes."""
+    """Train, check and publish Keras models, and retrain them when their data changes."""
     if log_format:
         os.environ[FORMAT_VARIABLE] = log_format

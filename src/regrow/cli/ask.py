@@ -32,19 +32,22 @@ MAX_SHOWN_SENTENCES = 12
 
 Story = Annotated[
     Path | None,
-    typer.Argument(help="A text file, a sentence a line; without it, what is typed or piped."),
+    typer.Argument(help="A text file with one sentence per line. [default: standard input]"),
 ]
 Question = Annotated[
-    str | None, typer.Option("--question", "-q", help="Asked at the end of the story.")
+    str | None, typer.Option("--question", "-q", help="A question to ask at the end of the story.")
 ]
 AnsweringScope = Annotated[
     str | None,
     typer.Option(
-        "--scope", help="Whose champion answers, such as qa02 [default: the widest there is]."
+        "--scope",
+        help="The scope of the champion, such as qa02 [default: all tasks, if available].",
     ),
 ]
 UnknownWords = Literal["refuse", "skip", "nearest"]
-Unknown = Annotated[UnknownWords, typer.Option(help="Words that the network does not know.")]
+Unknown = Annotated[
+    UnknownWords, typer.Option(help="How to handle words that the network does not know.")
+]
 
 app = typer.Typer()
 
@@ -59,10 +62,10 @@ def ask(
     sample: Sample = False,
     as_json: Json = False,
 ) -> None:
-    """Answers questions about a story, and shows which sentences the answer rests on.
+    """Answers questions about a story and shows the supporting sentences.
 
-    A line that ends with a question mark is a question about the lines before it; an empty line
-    begins a new story.
+    A line that ends with a question mark is a question about the lines before it. An empty line
+    starts a new story.
     """
     prepare_terminal()
     if story is not None and not story.is_file():
@@ -75,7 +78,8 @@ def ask(
         model, used = load_registered(ChampionRef(MODEL, chosen, sample, version), settings)
     if story is None and question is None and sys.stdin.isatty():
         error_console.print(
-            f"{used}. A sentence a line, a question mark asks, Ctrl-D ends.", markup=False
+            f"{used}. Enter one sentence per line; end questions with ?, exit with Ctrl-D.",
+            markup=False,
         )
         _answer_typed(model, unknown)
         return
@@ -129,7 +133,7 @@ def _choose_scope(settings: Settings, sample: bool) -> str:
         return ""
     if len(scopes) > 1:
         raise UserError(
-            "there are several champions, none of them for all tasks",
+            "there are several champions, but none for all tasks",
             where="--scope",
             expected=f"one of {', '.join(scopes)}",
             remedies=[f"regrow run {MODEL} --preset joint trains one for all tasks"],

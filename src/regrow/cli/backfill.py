@@ -25,7 +25,7 @@ FilesInOrder = Annotated[
     typer.Option(
         "--source",
         metavar="NAME=PATH",
-        help="A data version's file; repeat in the order to train in.",
+        help="The file of a data version; repeat in training order.",
     ),
 ]
 VersionsInOrder = Annotated[
@@ -33,7 +33,7 @@ VersionsInOrder = Annotated[
     typer.Option(
         "--data-version",
         metavar="NAME=DIGEST",
-        help="A version that regrow refresh recorded; repeat in the order to train in.",
+        help="A recorded data version; repeat in training order.",
     ),
 ]
 
@@ -53,11 +53,11 @@ def backfill(
 ) -> None:
     """Runs a model on one data version after another, in the order given.
 
-    Without files or versions, on all that regrow refresh has recorded of its sources, oldest first.
-    Each version is trained, published and judged on its own test data. None becomes champion by
-    itself: what is better waits for regrow approve. A bad one does not stop those after it. Where a
-    model reads several sources, the n-th files of all make the n-th version, and a source that is
-    given once stays the same.
+    Without files or versions, it uses all versions that regrow refresh has recorded, oldest first.
+    Each version is trained, published and judged on its own test data. Better versions do not
+    become champion automatically, but wait for regrow approve. A failed version does not stop the
+    others. If a model reads several sources, the n-th files of all sources form the n-th version;
+    a source that is given once is used for every version.
     """
     prepare_terminal(verbose=verbose)
     from regrow.operations.retraining import BackfillRequest, list_backfill, pair_versions
@@ -65,7 +65,7 @@ def backfill(
     spec, settings = get_spec(model), read_environment()
     if sources and versions:
         raise UserError(
-            "a backfill goes through files or through recorded versions, not both",
+            "a backfill uses either files or recorded versions",
             where="--source, --data-version",
         )
     recorded = options.parse_pairs(versions or [], "--data-version", options.DATA_VERSION)

@@ -24,7 +24,7 @@ IMPORT_EXAMPLES = (
     "[bold]regrow bundle import models.zip --sha256 DIGEST --json[/]"
 )
 app = typer.Typer(
-    help="Carry sources and champions to a machine without a network, in one archive.",
+    help="Transfer sources and champions to a machine without a network.",
     no_args_is_help=True,
     epilog="Example: [bold]regrow bundle export models.zip[/]",
 )
@@ -32,20 +32,22 @@ app = typer.Typer(
 
 @app.command("export", epilog=EXPORT_EXAMPLES)
 def export(
-    file: Annotated[Path, typer.Argument(help="The archive to write, a zip.")],
+    file: Annotated[Path, typer.Argument(help="The zip archive to write.")],
     models: Annotated[
         list[str] | None,
-        typer.Option("--model", help="Only this model; repeatable. [default: all with a champion]"),
+        typer.Option(
+            "--model", help="Export only this model; repeatable. [default: all with a champion]"
+        ),
     ] = None,
     sources: Annotated[
-        bool, typer.Option("--sources/--no-sources", help="Whether the source files go along.")
+        bool, typer.Option("--sources/--no-sources", help="Include the source files.")
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Writes champions, the sources of their data and the list of wheels into one archive.
+    """Writes champions, their data sources and the list of wheels into one archive.
 
-    A source that is not in the cache is fetched. A model that is named and has no champion gives
-    its sources, to be trained there.
+    Sources that are not in the cache are downloaded. For a model without a champion, only the
+    sources are included, so that it can be trained on the other machine.
     """
     prepare_terminal()
     from regrow.operations.bundle_export import export_bundle
@@ -62,14 +64,14 @@ def export(
 
 @app.command("import", epilog=IMPORT_EXAMPLES)
 def import_(
-    file: Annotated[Path, typer.Argument(help="An archive that regrow bundle export wrote.")],
-    sha256: Annotated[str | None, typer.Option(help="The digest that export printed.")] = None,
+    file: Annotated[Path, typer.Argument(help="An archive written by regrow bundle export.")],
+    sha256: Annotated[str | None, typer.Option(help="The digest printed by the export.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Checks an archive by digest, then takes its sources and champions in.
+    """Verifies an archive by its digests and imports its sources and champions.
 
-    Each champion is loaded and must answer as it did there. It becomes champion where there is
-    none; elsewhere the champion stays, and rollback moves to the one that came.
+    Each champion is loaded and must reproduce its stored example. It becomes champion if there is
+    none. Otherwise the current champion stays; use regrow rollback to switch to the imported one.
     """
     prepare_terminal()
     from regrow.operations.bundle_import import import_bundle
@@ -81,11 +83,11 @@ def import_(
         return
     rows = [[one["registered"], one["version"], one["reason"]] for one in found["champions"]]
     if rows:
-        print_table("champions", ["model", "version", "what became of it"], rows)
+        print_table("champions", ["model", "version", "result"], rows)
     for source in found["sources"]:
         console.print(f"source: {source}", markup=False)
     for name, versions in found["other_libraries"].items():
-        text = f"{name} is {versions['here']} here and was {versions['there']} there"
+        text = f"{name} is {versions['here']} here and was {versions['there']} at export"
         console.print(text, markup=False)
     if found["lock"]:
         console.print(f"list of wheels: {found['lock']}", markup=False, soft_wrap=True)
@@ -97,9 +99,9 @@ def _print_export(made: dict[str, Any]) -> None:
     for source in made["sources"]:
         console.print(f"source: {source}", markup=False)
     for source in made["absent"]:
-        console.print(f"not there, and not needed: {source}", markup=False)
+        console.print(f"not available, and not required: {source}", markup=False)
     if not made["lock"]:
-        console.print("no requirements.lock here: packages.txt has this machine's versions")
+        console.print("no requirements.lock found: packages.txt lists the versions of this machine")
     console.print(
         f"{made['bytes'] / MIB:,.1f} MiB written to {made['path']}\nsha256 {made['sha256']}",
         markup=False,

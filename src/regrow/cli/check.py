@@ -18,7 +18,7 @@ app = typer.Typer()
 def check(model: Model, as_json: Json = False) -> None:
     """Checks a model on a few rows: its definition, source, table, expectations and network.
 
-    The data are downloaded and cleaned as by regrow run, which then finds them done.
+    The data is downloaded and cleaned; a later regrow run reuses the result.
     """
     prepare_terminal()
     from regrow.operations.check import check as check_model
@@ -35,8 +35,8 @@ def check(model: Model, as_json: Json = False) -> None:
     wrong = [finding for finding in found if finding.problem]
     if wrong:
         raise UserError(
-            f"the model {model} cannot be run as it is",
+            f"the model {model} has problems and cannot be run",
             where=wrong[0].check,
             received=wrong[0].problem,
-            remedies=[f"correct it, then regrow check {model} again"],
+            remedies=[f"fix the problems, then run regrow check {model} again"],
         )

@@ -23,7 +23,7 @@ Runs = Annotated[
     list[str],
     typer.Argument(
         metavar="RUN...",
-        help="An id or its beginning or end, MODEL for its last run, MODEL~1 for the run before "
+        help="A run id (or its start or end), MODEL for its last run, MODEL~1 for the run before "
         "that, or REGISTERED@VERSION.",
     ),
 ]
@@ -35,10 +35,11 @@ app = typer.Typer()
 def compare(
     runs: Runs,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page, with the curves as a chart.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write an HTML page with charts of the curves."),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Also print what is the same in all runs.")
+        bool, typer.Option("--all", help="Also print values that are the same in all runs.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -66,7 +67,7 @@ def _print(found: Comparison, *, every: bool) -> None:
         same = len(lines) - len(shown)
         if same:
             text = f"{title}: " if not shown else ""
-            console.print(f"[dim]{text}{same} the same in all runs[/]")
+            console.print(f"[dim]{text}{same} identical in all runs[/]")
         if lines:
             console.print()
 

@@ -59,7 +59,7 @@ app = typer.Typer()
 
 @app.command(epilog="Examples: [bold]regrow doctor[/]   [bold]regrow doctor --json[/]")
 def doctor(as_json: Json = False) -> None:
-    """Checks versions, backends, disk, mirror, servers, and the age of backup and champions."""
+    """Checks versions, backends, disk, mirror, servers, and the age of the backup and champions."""
     checks = examine(read_environment())
     if as_json:
         print_json(checks)
@@ -143,9 +143,9 @@ def _shared_store(settings: Settings) -> Check:
     except UserError as error:
         return _check(name, "bad", f"{error.what}: {error.received or error.expected}")
     if settings.store_key is None:
-        unsigned = "without REGROW_STORE_KEY nothing is signed: only your machines may write there"
+        unsigned = "REGROW_STORE_KEY is not set: make sure that only your machines can write there"
         return _check(name, "warn", f"{settings.shared_store}: answers; {unsigned}")
-    return _check(name, "ok", f"{settings.shared_store}: answers; entries are signed")
+    return _check(name, "ok", f"{settings.shared_store}: reachable; entries are signed")
 
 
 def _backup(home: Home) -> Check:
@@ -158,7 +158,7 @@ def _backup(home: Home) -> Check:
         at, path = datetime.fromisoformat(last["at"]), last["path"]
         age = datetime.now(UTC) - at
     except FileNotFoundError:
-        return _check(name, "warn", "none; regrow backup PATH writes one")
+        return _check(name, "warn", "none; create one with regrow backup PATH")
     except (ValueError, TypeError, KeyError) as error:
         return _check(name, "warn", f"{home.last_backup} cannot be read: {error}")
     days, hours = age.days, age.seconds // 3600
@@ -195,7 +195,9 @@ def _password(url: str | None) -> Check:
     except Exception as error:  # see `_reach`
         return _check(name, "warn", f"not checked: {error}")
     if answer.status_code == 401:
-        return _check(name, "bad", f"{url} takes another one" if auth else f"{url} asks for one")
+        return _check(
+            name, "bad", f"{url} requires a different one" if auth else f"{url} requires one"
+        )
     return _check(name, "ok", "taken" if auth else "none needed")
 
 
@@ -211,7 +213,7 @@ def _add_origin(check: Check, chosen: Choice | None, home: Home) -> Check:
         return _check(PREFECT_SERVER, "bad", f"{error.where}: {error.received}")
     place = find_choice(PREFECT_HOME)
     folder = f"{place.value}, by {place.where}" if place else home.prefect
-    return check | {"found": f"not set; each run starts one of its own, which keeps {folder}"}
+    return check | {"found": f"not set; each run starts its own server, which uses {folder}"}
 
 
 def _network() -> Check:

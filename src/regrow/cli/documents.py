@@ -71,7 +71,7 @@ def make_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:regrow:output:{VERSION}",
-        "description": "What each command of regrow prints with --json, by the command.",
+        "description": "The JSON output of each regrow command.",
         **schema,
     }
 

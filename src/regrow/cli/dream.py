@@ -32,22 +32,22 @@ EXAMPLES = (
 )
 MAX_NOISE_PX = 8192
 
-Photo = Annotated[Path | None, typer.Argument(help="A picture of your own.")]
+Photo = Annotated[Path | None, typer.Argument(help="The picture to start from.")]
 LayerWeights = Annotated[
     list[str] | None,
-    typer.Option("--layer", metavar="NAME[=WEIGHT]", help="What grows; repeatable."),
+    typer.Option("--layer", metavar="NAME[=WEIGHT]", help="A layer to amplify; repeatable."),
 ]
-Channel = Annotated[int | None, typer.Option(help="Only this channel of the layers.")]
-Guide = Annotated[Path | None, typer.Option(help="A picture whose features grow.")]
+Channel = Annotated[int | None, typer.Option(help="Amplify only this channel of the layers.")]
+Guide = Annotated[Path | None, typer.Option(help="A picture whose features are amplified.")]
 Noise = Annotated[
-    str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Out of noise, not from a photo.")
+    str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Start from noise of this size.")
 ]
-Steps = Annotated[int | None, typer.Option(min=1, help="In each octave.")]
-Octaves = Annotated[int | None, typer.Option(min=1, help="Sizes from coarse to fine.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Number of steps in each octave.")]
+Octaves = Annotated[int | None, typer.Option(min=1, help="Number of sizes, from coarse to fine.")]
 Zoom = Annotated[
-    Path | None, typer.Option(help="An animation into the dream: .gif, .webp or .mp4.")
+    Path | None, typer.Option(help="Also write a zoom animation: .gif, .webp or .mp4.")
 ]
-Frames = Annotated[int, typer.Option(min=2, help="Of the animation.")]
+Frames = Annotated[int, typer.Option(min=2, help="Number of frames in the animation.")]
 ListLayers = Annotated[
     bool, typer.Option("--layers", help="List the backbone's layers with their sizes.")
 ]
@@ -78,9 +78,9 @@ def dream(
     layers: ListLayers = False,
     as_json: Json = False,
 ) -> None:
-    """Dreams on a photo: a trained network sees in it more of what it looks for.
+    """Amplifies the patterns that a trained network sees in a photo.
 
-    Interrupted, the same command resumes the work.
+    To resume an interrupted run, run the same command again.
     """
     prepare_terminal()
     changes = pictures.list_changes(backbone, weights, size, steps, seed, preview) | {
@@ -148,9 +148,9 @@ def _find_start(
 
     if (photo is None) == (noise is None):
         raise UserError(
-            "dream on a photo, or out of noise",
+            "choose either a photo or noise as the start",
             received="neither" if photo is None else "both",
-            expected="regrow dream photo.jpg -o out.jpg, or --noise 400x300 in place of the photo",
+            expected="regrow dream photo.jpg -o out.jpg, or --noise 400x300 without a photo",
         )
     if photo is not None:
         pixels = pictures.read_photo(photo, "photo")
@@ -160,10 +160,10 @@ def _find_start(
     width, height = map(int, found.groups()) if found else (0, 0)
     if not 32 <= min(width, height) <= max(width, height) <= MAX_NOISE_PX:
         raise UserError(
-            "a size is WIDTHxHEIGHT in pixels",
+            "the size must be WIDTHxHEIGHT in pixels",
             where="--noise",
             received=str(noise),
-            expected=f"for example 400x300, each from 32 to {MAX_NOISE_PX}",
+            expected=f"for example 400x300; each side from 32 to {MAX_NOISE_PX}",
         )
     blank = np.full((height, width, 3), 127.5, "float32")
     return blank, config.model_copy(update={"start": "noise", "size": max(width, height)})

@@ -28,22 +28,22 @@ app = typer.Typer()
 
 @app.command(epilog=EMBED_EXAMPLE)
 def embed(
-    file: Annotated[Path, typer.Argument(help="A text file in UTF-8, a sentence a line.")],
+    file: Annotated[Path, typer.Argument(help="A UTF-8 text file with one sentence per line.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
     version: Version = None,
     sample: Sample = False,
     as_json: Json = False,
 ) -> None:
-    """Writes the vectors of a file's sentences; of any number of lines, in little memory."""
+    """Writes a vector for each sentence of a file; memory use does not depend on its length."""
     prepare_terminal()
     if not file.is_file():
         raise UserError("there is no such file", where=str(file), expected="a text file")
     if output.suffix != ".parquet":
         raise UserError(
-            "vectors are written as Parquet",
+            "the output must be a Parquet file",
             where="--output",
             received=str(output),
-            expected="a name that ends in .parquet",
+            expected="a file name that ends in .parquet",
         )
     champion = ChampionRef(MODEL, sample=sample, version=version)
     with waiting(f"embedding with {champion.registered}..."):
@@ -61,17 +61,17 @@ def embed(
 @app.command(epilog=SIMILAR_EXAMPLE)
 def similar(
     sentence: Annotated[str, typer.Argument(help="A sentence, in quotes.")],
-    count: Annotated[int, typer.Option(min=1, max=1000, help="How many to show.")] = 10,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Number of sentences to show.")] = 10,
     version: Version = None,
     sample: Sample = False,
     as_json: Json = False,
 ) -> None:
-    """Finds the sentences of the corpus that are nearest to a sentence, each wording once."""
+    """Finds the sentences of the corpus that are most similar to a sentence, without duplicates."""
     prepare_terminal()
     settings = read_environment()
     champion = ChampionRef(MODEL, sample=sample, version=version)
     check_version(champion, settings.tracking_uri, settings.home)
-    with waiting(f"looking in the corpus of {champion.registered}..."):
+    with waiting(f"searching the corpus of {champion.registered}..."):
         from regrow.models.sentence_vectors.predict import find_similar
         from regrow.registry.champions import open_registry
 
@@ -104,7 +104,7 @@ def _find_entry(settings: Settings, registry: Registry, version: int, stage: str
         raise UserError(
             "the corpus of this version is not in the store",
             where=str(settings.home),
-            received=f"no whole result of stage {stage} {fingerprint[:12]}",
-            remedies=[f"regrow run {MODEL} with the same settings makes it again"],
+            received=f"no complete result of stage {stage} {fingerprint[:12]}",
+            remedies=[f"regrow run {MODEL} with the same settings builds it again"],
         )
     return entry.path

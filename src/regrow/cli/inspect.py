@@ -43,18 +43,18 @@ def list_command(
     config: options.ConfigFile = None,
     overrides: options.Overrides = None,
     shipped: Annotated[
-        bool, typer.Option("--shipped", help="List regrow's own models in another project too.")
+        bool, typer.Option("--shipped", help="Also list the models that regrow ships.")
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Lists the models; with MODEL, its presets, and every setting with where its value comes from.
+    """Lists the models; with MODEL, its presets, its settings and the origin of each value.
 
-    The order, the strongest first: --set, --config, the environment, .env, the preset, the default.
+    Order of precedence: --set, --config, environment variables, .env, the preset, the default.
     """
     if model is None:
         if preset or config or overrides:
             raise UserError(
-                "settings are a model's",
+                "settings belong to a model",
                 where="--preset, --config, --set",
                 remedies=["name a model: regrow list air-quality"],
             )
@@ -79,9 +79,9 @@ def why(
     sample: options.Sample = False,
     as_json: options.Json = False,
 ) -> None:
-    """Says which stages the next run would do, and what changed since the last one.
+    """Shows which stages the next run would repeat, and what has changed since the last run.
 
-    Without options it asks about the last run's settings and data.
+    Without options, it uses the settings and data of the last run.
     """
     settings = read_environment()
     spec = get_spec(model)
@@ -112,7 +112,7 @@ def log(
     sample: options.Sample = False,
     as_json: options.Json = False,
 ) -> None:
-    """Prints every decision on which version is the champion, oldest first."""
+    """Prints all decisions about the champion, oldest first."""
     settings = read_environment()
     name = ChampionRef(get_spec(model).name, scope, sample).registered
     decisions = read_decisions(decision_log(settings.home, settings.tracking_uri, name))
@@ -120,9 +120,9 @@ def log(
         print_json([asdict(decision) for decision in decisions])
         return
     if not decisions:
-        console.print(f"nothing was decided on {name} yet", markup=False, soft_wrap=True)
+        console.print(f"there are no decisions about {name} yet", markup=False, soft_wrap=True)
         return
-    console.print(f"[bold]decisions on {name}[/]", soft_wrap=True)
+    console.print(f"[bold]decisions about {name}[/]", soft_wrap=True)
     for d in decisions:
         line = f"{d.at}  {d.action}, version {d.version}, data {d.data_version}"
         line += f", by {d.by}" if d.by else ""
@@ -138,7 +138,7 @@ def _list_models(*, shipped: bool, as_json: bool) -> None:
         print_json([*rows, *({"model": name, "error": str(e)} for name, e in errors.items())])
         return
     cells = [[row["model"], row["title"], ", ".join(row["presets"])] for row in rows]
-    print_table("models", ["model", "what it does", "presets"], cells)
+    print_table("models", ["model", "description", "presets"], cells)
     for error in errors.values():
         console.print(f"\n{error}", style="yellow", markup=False, soft_wrap=True)
 
@@ -165,13 +165,13 @@ def _list_settings(
     console.print(spec.name, style="bold", end="")
     console.print(f": {spec.title}\n{spec.description}\n", markup=False)
     rows = [[field["setting"], field["value"], field["from"], field["what"]] for field in fields]
-    print_table("settings", ["setting", "value", "from", "what"], rows)
+    print_table("settings", ["setting", "value", "from", "description"], rows)
     console.print()
     changes = [[name, _describe_changes(defaults, flatten(p))] for name, p in presets.items()]
-    print_table("presets", ["preset", "differs by"], changes)
+    print_table("presets", ["preset", "changed settings"], changes)
     example = f"{variable_prefix(spec.name)}{next(iter(spec.config.model_fields)).upper()}"
     console.print(
-        "\nChange them with --set NAME=VALUE, --config FILE or variables such as " + example,
+        "\nChange settings with --set NAME=VALUE, --config FILE or variables such as " + example,
         style="dim",
         soft_wrap=True,
     )

@@ -30,17 +30,19 @@ app = typer.Typer()
 
 @app.command(epilog=GC_EXAMPLES)
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be removed.")
+    ] = False,
     keep: Annotated[
-        int, typer.Option(min=0, help="Newest versions of each model and source that stay.")
+        int, typer.Option(min=0, help="Number of newest versions of each model and source to keep.")
     ] = 3,
     as_json: Json = False,
 ) -> None:
-    """Removes results, downloads, reports and failures' pages that nothing in use needs.
+    """Removes unused results, downloads, reports and pages of failed runs.
 
-    Kept are what champions, challengers, the newest versions, each model's last run and trainings
-    that can be resumed need. Models with a run under way are left alone. The registry keeps all
-    versions, so rollback still works.
+    Everything that champions, challengers, the newest versions, the last run of each model and
+    resumable trainings need is kept. Models with an active run are skipped. The registry keeps
+    all versions, so rollback still works.
     """
     prepare_terminal()
     from regrow.operations.gc import collect_garbage
@@ -55,25 +57,25 @@ def gc(
     if rows:
         print_table("not needed", ["what", "where", "MiB", "why"], rows)
     for model in found["busy"]:
-        console.print(f"{model} is left alone: a run of it is under way", markup=False)
+        console.print(f"{model} is skipped because a run is active", markup=False)
     console.print(
         f"{'would free' if dry_run else 'freed'} {found['removed_bytes'] / MIB:,.1f} MiB in "
-        f"{len(rows)} places; {found['kept']} results of {found['kept_bytes'] / MIB:,.1f} MiB stay",
+        f"{len(rows)} items; {found['kept']} results of {found['kept_bytes'] / MIB:,.1f} MiB kept",
         markup=False,
     )
 
 
 @app.command(epilog=BACKUP_EXAMPLES)
 def backup(
-    file: Annotated[Path, typer.Argument(help="The backup to write, a zip.")],
+    file: Annotated[Path, typer.Argument(help="The zip archive to write.")],
     as_json: Json = False,
 ) -> None:
-    """Writes a consistent copy of registry, decisions and recorded source versions; runs go on.
+    """Writes a consistent copy of registry, decisions and recorded source versions.
 
-    It has the database of MLflow in the home and the files of all versions, the logs of decisions,
-    and the versions that refresh recorded, with their files. Stored results, other downloads and
-    predictions are not in it: runs make or fetch them again. The exit code is 1 if the model of a
-    version is damaged.
+    The backup contains the home's MLflow database and the files of all versions, the decision
+    logs, and the versions that refresh has recorded, with their files. Stored results, other
+    downloads and predictions are not included, because runs create or fetch them again. You can
+    make a backup while runs are active. The exit code is 1 if the model of a version is damaged.
     """
     from regrow.operations.backup import write_backup
 
@@ -84,7 +86,7 @@ def backup(
     else:
         _print_contents(made["versions"], made["champions"])
         for each in made["left_out"]:
-            said = f"not contained: {each['what']}\n  {each['how']}"
+            said = f"not included: {each['what']}\n  {each['how']}"
             console.print(said, markup=False, soft_wrap=True)
         for each in made["damaged"]:
             console.print(f"damaged: {each}", markup=False, soft_wrap=True)
@@ -99,13 +101,13 @@ def backup(
 
 @app.command(epilog=RESTORE_EXAMPLES)
 def restore(
-    file: Annotated[Path, typer.Argument(help="A backup that regrow backup wrote.")],
+    file: Annotated[Path, typer.Argument(help="An archive written by regrow backup.")],
     as_json: Json = False,
 ) -> None:
-    """Makes the home (REGROW_HOME) of a backup; every file is checked first.
+    """Restores a backup to the home (REGROW_HOME), after every file has been verified.
 
-    The home must be empty or not exist: nothing is overwritten. Its path may be another than that
-    of the home that was backed up.
+    The home must be empty or not exist: nothing is overwritten. Its path may differ from the path
+    of the original home.
     """
     from regrow.operations.restore import restore_backup
 
@@ -116,7 +118,7 @@ def restore(
         return
     _print_contents(made["versions"], made["champions"])
     console.print(
-        f"the backup of {made['created_at']} is restored to {made['home']}",
+        f"the backup of {made['created_at']} was restored to {made['home']}",
         markup=False,
         soft_wrap=True,
     )

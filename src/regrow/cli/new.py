@@ -32,17 +32,17 @@ def new(
         ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="The column to predict; by default the last one.")
+        str | None, typer.Option(help="The column to predict. [default: the last one]")
     ] = None,
     template: Annotated[
-        str, typer.Option(metavar="table|text|pictures|stages", help="What kind of model.")
+        str, typer.Option(metavar="table|text|pictures|stages", help="The kind of model.")
     ] = "table",
     as_json: Json = False,
 ) -> None:
-    """Writes a model into the project of this folder, or starts a project here.
+    """Creates a model in the project of this folder, or starts a new project.
 
-    With --from it looks at the file and states what each column is for; without it the model comes
-    with a few generated rows or pictures. Either way `regrow run NAME` goes through all stages.
+    With --from, it inspects the file and assigns a role to each column. Without it, a few rows or
+    pictures are generated. In both cases, `regrow run NAME` runs all stages.
     """
     prepare_terminal()
     from typing import get_args

@@ -35,14 +35,17 @@ def notify(
     test: Annotated[bool, typer.Option("--test", help="Send a test notification.")] = False,
     overdue: Annotated[
         bool,
-        typer.Option("--overdue", help="Notify of schedules that are late on PREFECT_API_URL."),
+        typer.Option(
+            "--overdue", help="Send a notification for each late schedule on PREFECT_API_URL."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Shows where notifications go: failed runs, champions, versions to approve, late schedules.
+    """Shows where notifications are sent, and can send a test.
 
-    REGROW_NOTIFY_URL is a web address, which gets JSON, or an address of a service that Apprise
-    knows; REGROW_NOTIFY_BLOCK is a notification block of the Prefect server.
+    Events are failed runs, new or old champions, versions to approve and late schedules.
+    REGROW_NOTIFY_URL is an http(s) URL, which receives JSON, or the URL of a service that Apprise
+    supports. REGROW_NOTIFY_BLOCK is a notification block on the Prefect server.
     """
     prepare_terminal()
     if overdue:
@@ -52,7 +55,7 @@ def notify(
     chosen = {name: send for name, send in ways.items() if os.environ.get(name)}
     if test and not chosen:
         raise UserError(
-            "there is no recipient to test",
+            "no recipient is configured",
             where=f"{URL_VARIABLE} and {BLOCK_VARIABLE}",
             received="neither is set",
             expected="for example mailto://user:password@example.org, or https://host/path",
@@ -76,7 +79,7 @@ def notify(
 def _notify_overdue(*, as_json: bool) -> None:
     if not has_server():
         raise UserError(
-            "there is no Prefect server whose schedules could be late",
+            "no Prefect server is configured",
             where="PREFECT_API_URL",
             received="not set",
             expected="for example http://127.0.0.1:4200/api",
@@ -92,7 +95,7 @@ def _notify_overdue(*, as_json: bool) -> None:
 
 
 def _try(send: Callable[[Notification], None]) -> str:
-    text = "This is a test: notifications of regrow arrive here."
+    text = "This is a test notification from regrow."
     try:
         with hide_addresses():
             send(Notification(event="test", text=text, model="regrow", command="regrow status"))

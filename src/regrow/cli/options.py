@@ -20,13 +20,15 @@ from regrow.pipeline.request import (
 from regrow.pipeline.settings_layers import read_settings_file
 from regrow.pipeline.stages import check_stages
 
-Model = Annotated[str, typer.Argument(help="The model's name, as regrow list shows it.")]
+Model = Annotated[str, typer.Argument(help="The name of the model; see regrow list.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for scripts.")]
-Sample = Annotated[bool, typer.Option("--sample", help="Use the shipped sample, not real data.")]
+Sample = Annotated[
+    bool, typer.Option("--sample", help="Use the shipped sample instead of real data.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show Prefect's log.")]
-Version = Annotated[int | None, typer.Option(help="A version other than the champion.")]
+Version = Annotated[int | None, typer.Option(help="The version to use. [default: the champion]")]
 Scope = Annotated[
-    str, typer.Option(help="Which of the model's champions, such as qa02; see regrow status.")
+    str, typer.Option(help="The scope of the champion, such as qa02; see regrow status.")
 ]
 Preset = Annotated[str | None, typer.Option(help="A named set of settings; see regrow list.")]
 Overrides = Annotated[
@@ -36,12 +38,14 @@ Overrides = Annotated[
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
-        "--config", metavar="FILE", help="Settings from a TOML or YAML file; --set is stronger."
+        "--config",
+        metavar="FILE",
+        help="A TOML or YAML file with settings; --set takes precedence.",
     ),
 ]
 SourceFiles = Annotated[
     list[str] | None,
-    typer.Option("--source", metavar="NAME=PATH", help="Use a file of your own for a source."),
+    typer.Option("--source", metavar="NAME=PATH", help="Use your own file for a source."),
 ]
 
 DATA_VERSION = "air-quality=13277ae5"
@@ -50,7 +54,7 @@ DataVersions = Annotated[
     typer.Option(
         "--data-version",
         metavar="NAME=DIGEST",
-        help="A source at an earlier version of its data; absent leaves an optional one out.",
+        help="Use an earlier version of a source, or leave it out if it is optional (absent).",
     ),
 ]
 
@@ -115,7 +119,7 @@ def parse_pairs(pairs: list[str], option: str, example: str) -> list[tuple[str, 
         name, separator, value = pair.partition("=")
         if not separator or not name or not value:
             raise UserError(
-                f"{option} is given with a name and a value",
+                f"{option} requires a name and a value",
                 where=option,
                 received=pair,
                 expected=f"for example {option} {example}",

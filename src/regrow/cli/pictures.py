@@ -24,19 +24,24 @@ if TYPE_CHECKING:
     from regrow.vision.decoding import Array
 
 PictureFile = Annotated[
-    Path | None, typer.Option("--output", "-o", help="The picture: .png, .jpg, .webp, .tif, .bmp.")
+    Path | None,
+    typer.Option("--output", "-o", help="The picture to write: .png, .jpg, .webp, .tif or .bmp."),
 ]
-BackboneOption = Annotated[str | None, typer.Option(help="mobilenet, vgg16 or vgg19.")]
+BackboneOption = Annotated[str | None, typer.Option(help="The network: mobilenet, vgg16 or vgg19.")]
 WeightsOption = Annotated[
-    str, typer.Option("--weights", help="imagenet, a file, or random: seeded, untrained.")
+    str, typer.Option("--weights", help="imagenet, a file, or random (seeded, untrained).")
 ]
-SizeOption = Annotated[int | None, typer.Option(min=32, help="The longer side in pixels, at most.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="The same seed makes the same picture.")]
+SizeOption = Annotated[
+    int | None, typer.Option(min=32, help="Maximum length of the longer side, in pixels.")
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, help="Seed; the same seed creates the same picture.")
+]
 Preview = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Every N steps write OUTPUT-preview.jpg."),
+    typer.Option(min=1, metavar="N", help="Write OUTPUT-preview.jpg every N steps."),
 ]
-Sheet = Annotated[bool, typer.Option(help="Write the contact sheet OUTPUT-sheet.jpg as well.")]
+Sheet = Annotated[bool, typer.Option(help="Also write the contact sheet OUTPUT-sheet.jpg.")]
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ def parse_weighted(pairs: Sequence[str], option: str) -> dict[str, float] | None
             weights[name] = float(text)
         except ValueError:
             raise UserError(
-                "a weight is a number",
+                "the weight must be a number",
                 where=option,
                 received=pair,
                 expected=f"for example {option} {name}=0.5",
@@ -137,7 +142,7 @@ def need_output(output: Path | None) -> Path:
 
     if output is None:
         raise UserError(
-            "say where the picture goes",
+            "the output file is missing",
             where="--output",
             received="nothing",
             expected="for example -o out.jpg",
@@ -155,15 +160,17 @@ def read_photo(path: Path, what: str) -> Array:
     from regrow.vision.decoding import read_rgb
 
     if not path.is_file():
-        received = "a folder" if path.is_dir() else "nothing there"
+        received = "a folder" if path.is_dir() else "file not found"
         raise UserError(f"there is no such {what}", where=str(path), received=received)
     found = read_rgb(path)
     if found.frames > 1:
-        error_console.print(f"{path} has {found.frames} frames: the first is taken", markup=False)
+        error_console.print(
+            f"{path} has {found.frames} frames; the first one is used", markup=False
+        )
     if found.note:
         error_console.print(f"{path}: {found.note}", markup=False)
     if found.mode not in ("RGB", "L"):
-        error_console.print(f"{path} is read from mode {found.mode} to RGB", markup=False)
+        error_console.print(f"{path} was converted from mode {found.mode} to RGB", markup=False)
     return found.pixels
 
 

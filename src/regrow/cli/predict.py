@@ -39,12 +39,16 @@ DRIFT_EXAMPLES = (
 Inputs = Annotated[
     list[Path],
     typer.Argument(
-        help="Files: CSV, Parquet or the source's own format, texts or pictures; or a folder."
+        help="Files (CSV, Parquet, the format of the source, text or pictures), or a folder."
     ),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="Write .csv or .parquet; for a folder, a folder."),
+    typer.Option(
+        "--output",
+        "-o",
+        help="The .csv or .parquet file to write; a folder if the input is a folder.",
+    ),
 ]
 
 app = typer.Typer()
@@ -60,11 +64,11 @@ def predict(
     sample: Sample = False,
     as_json: Json = False,
 ) -> None:
-    """Answers for new inputs with the champion model.
+    """Makes predictions for new inputs with the champion.
 
-    Of a folder, each file is predicted once by each version of a model, identified by its content:
-    a new champion or another --version answers anew, beside the earlier outputs. What belongs
-    together, such as pictures to compare, is a folder within.
+    For a folder, each version of a model predicts each file once, identified by its content. A new
+    champion or another --version writes additional outputs. Put files that belong together, such
+    as pictures to compare, into a subfolder.
     """
     prepare_terminal()
     champion = ChampionRef(get_spec(model).name, scope, sample, version)
@@ -74,10 +78,10 @@ def predict(
     _check_files(inputs, "predict from")
     if output and output.suffix not in (".csv", ".parquet"):
         raise UserError(
-            "predictions are written as CSV or Parquet",
+            "the output must be a CSV or Parquet file",
             where="--output",
             received=str(output),
-            expected="a name that ends in .csv or .parquet",
+            expected="a file name that ends in .csv or .parquet",
         )
     settings = read_environment()
     check_version(champion, settings.tracking_uri, settings.home)
@@ -102,16 +106,16 @@ def predict(
 @app.command(epilog=DRIFT_EXAMPLES)
 def drift(
     model: Model,
-    files: Annotated[list[Path], typer.Argument(help="Files as regrow predict takes them.")],
+    files: Annotated[list[Path], typer.Argument(help="Input files, as for regrow predict.")],
     version: Version = None,
     scope: Scope = "",
     sample: Sample = False,
     as_json: Json = False,
 ) -> None:
-    """Compares new inputs with what the champion was trained on, and writes a page of it.
+    """Compares new inputs with the champion's training data and writes an HTML page.
 
-    For models whose inputs are tables (air-quality). Others are refused; for these, regrow run
-    warns when the source's own data drifts.
+    This works for models whose inputs are tables (air-quality). For all models, regrow run warns
+    when the data of the source drifts.
     """
     prepare_terminal()
     _check_files(files, "compare")
@@ -156,7 +160,7 @@ def _predict_folder(
     """
     if outputs is None:
         raise UserError(
-            "predictions for a folder need a folder to go to",
+            "predictions for a folder need an output folder",
             where="--output",
             received="nothing",
             remedies=[f"regrow predict {champion.model} {inputs} -o predictions"],
@@ -172,13 +176,13 @@ def _predict_folder(
             [one["file"], one["rows"], one["outside"], one["output"]] for one in found["predicted"]
         ]
         if rows:
-            heads = ["file", "rows", "outside the training's ranges", "predictions"]
+            heads = ["file", "rows", "outside the training range", "predictions"]
             print_table(f"by {found['model']}", heads, rows)
-        console.print(f"{len(rows)} predicted, {found['known']} known before", markup=False)
+        console.print(f"{len(rows)} predicted, {found['known']} already done", markup=False)
     if found["bad"]:
         raise UserError(
-            f"{len(found['bad'])} could not be predicted; the others were",
+            f"{len(found['bad'])} could not be predicted; all others were",
             where=str(inputs),
             received="\n".join(f"{one['file']}: {one['why']}" for one in found["bad"]),
-            remedies=["correct or remove them, and run the same again"],
+            remedies=["correct or remove these files, and run the same command again"],
         )

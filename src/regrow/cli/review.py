@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from regrow.base.decision import Decision
     from regrow.registry.versions import Registry
 
-Why = Annotated[str, typer.Option("--why", help="The reason; the log keeps it.")]
-Held = Annotated[int, typer.Argument(help="The version that waits; see regrow status.")]
+Why = Annotated[str, typer.Option("--why", help="The reason, which is written to the log.")]
+Held = Annotated[int, typer.Argument(help="The version that is waiting; see regrow status.")]
 
 app = typer.Typer()
 
@@ -33,14 +33,15 @@ app = typer.Typer()
 def rollback(
     model: Model,
     version: Annotated[
-        int | None, typer.Argument(help="The version to go back to [default: the one before].")
+        int | None,
+        typer.Argument(help="The version to go back to. [default: the previous champion]"),
     ] = None,
     why: Why = "",
     scope: Scope = "",
     sample: Sample = False,
     as_json: Json = False,
 ) -> None:
-    """Makes an earlier version the champion again, after it was loaded and run."""
+    """Makes an earlier version the champion again, after testing that it works."""
     prepare_terminal()
     from regrow.registry.reviews import roll_back
 
@@ -56,7 +57,7 @@ def approve(
     sample: Sample = False,
     as_json: Json = False,
 ) -> None:
-    """Makes a version champion that the gate held back, after it was loaded and run."""
+    """Makes a version that the gate held the champion, after testing that it works."""
     prepare_terminal()
     from regrow.registry.reviews import approve
 
@@ -72,7 +73,7 @@ def reject(
     sample: Sample = False,
     as_json: Json = False,
 ) -> None:
-    """Decides that a version that the gate held back does not become champion."""
+    """Rejects a version that the gate held."""
     prepare_terminal()
     from regrow.registry.reviews import reject
 
@@ -82,15 +83,13 @@ def reject(
 @app.command(epilog='Example: [bold]regrow freeze air-quality --why "audit until Friday"[/]')
 def freeze(
     model: Model,
-    version: Annotated[
-        int | None, typer.Argument(help="Make this version champion first [default: none].")
-    ] = None,
+    version: Annotated[int | None, typer.Argument(help="Make this version champion first.")] = None,
     why: Why = "",
     scope: Scope = "",
     sample: Sample = False,
     as_json: Json = False,
 ) -> None:
-    """Keeps the champion until unfreeze. Trainings go on; what they publish waits for approval."""
+    """Keeps the champion until unfreeze. Runs continue; new versions wait for approval."""
     prepare_terminal()
     from regrow.registry.reviews import freeze
 
@@ -101,7 +100,7 @@ def freeze(
 def unfreeze(
     model: Model, why: Why = "", scope: Scope = "", sample: Sample = False, as_json: Json = False
 ) -> None:
-    """Lets better versions become champion again."""
+    """Allows better versions to become champion again."""
     prepare_terminal()
     from regrow.registry.reviews import unfreeze
 
@@ -111,7 +110,7 @@ def unfreeze(
 def _need(why: str) -> str:
     if not why.strip():
         raise UserError(
-            "a reason is needed, as the log of decisions keeps it",
+            "a reason is required, because it is written to the log",
             where="--why",
             received="nothing",
             expected='for example --why "checked on last month\'s data"',
@@ -126,7 +125,7 @@ def _decide(
     from regrow.registry.names import ChampionRef
 
     champion = ChampionRef(get_spec(model).name, scope, sample)
-    with waiting(f"asking the registry for {champion.registered}..."):
+    with waiting(f"reading the registry for {champion.registered}..."):
         from regrow.registry.champions import open_registry
 
         decision = act(open_registry(champion, read_environment()))

@@ -44,23 +44,23 @@ MAX_WARNINGS = 5
 STYLES = {"first": "green", "promoted": "green", "held": "yellow", "refused": "red"}
 
 OptionalModel = Annotated[
-    str | None, typer.Argument(help="The model's name, as regrow list shows it.")
+    str | None, typer.Argument(help="The name of the model; see regrow list.")
 ]
 Pools = Annotated[
     list[str] | None,
     typer.Option(
         metavar="STAGE=POOL",
-        help="Send a stage to a work pool (gpu,here: to the next on failure); repeatable.",
+        help="Run a stage in a work pool (gpu,here: try the next place on failure); repeatable.",
     ),
 ]
 OrSample = Annotated[
-    bool, typer.Option("--or-sample", help="Use the sample if no place has the real data.")
+    bool, typer.Option("--or-sample", help="Use the sample if the real data is not available.")
 ]
 Every = Annotated[
-    bool, typer.Option("--all", help="Every model; what fails does not stop the others.")
+    bool, typer.Option("--all", help="Run every model; a failed model does not stop the others.")
 ]
 WithPrefect = Annotated[
-    bool, typer.Option(help="Run as a Prefect flow, or the stages alone with no server.")
+    bool, typer.Option(help="Run as a Prefect flow, or run the stages without a server.")
 ]
 
 app = typer.Typer()
@@ -84,7 +84,7 @@ def run(
 ) -> None:
     """Downloads, cleans, validates, trains, evaluates and publishes one model, or all.
 
-    Stages whose inputs, settings and code are unchanged are found in the store. Data come from
+    Stages whose inputs, settings and code are unchanged are found in the store. Data is read from
     REGROW_MIRROR, if it is set, then from the addresses in data/sources.toml.
     """
     prepare_terminal(verbose=verbose)
@@ -111,9 +111,9 @@ def _check_all(model: str | None, every: bool, more: bool) -> None:
     if every and model is None and not more:
         return
     raise UserError(
-        "run takes a model, or --all with none of --config, --set, --source and --no-prefect"
+        "--all cannot be combined with a model, --config, --set, --source or --no-prefect"
         if every
-        else "run needs a model, or --all",
+        else "either a model or --all is required",
         received=f"{model or 'no model'}{' and --all' if every else ''}",
         remedies=["regrow run air-quality", "regrow run --all --preset quick"],
     )
@@ -163,7 +163,7 @@ def _print_summary(summary: dict[str, Any]) -> None:
     print_table(f"{summary['model']} ({summary['preset']})", ["stage", "", "time"], stages)
     if summary["data_kind"] == "sample":
         console.print(
-            "\n[yellow]trained on the shipped sample: its figures say nothing about real data[/]"
+            "\n[yellow]trained on the shipped sample: the metrics say nothing about real data[/]"
         )
     for table in summary["tables"]:
         console.print()

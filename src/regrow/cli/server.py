@@ -31,13 +31,13 @@ app = typer.Typer()
 @app.command(epilog="Example: [bold]regrow deploy[/], also as make deploy")
 def deploy(
     schedules: Annotated[
-        bool, typer.Option(help="Schedules start runs, or are paused; triggers always do.")
+        bool, typer.Option(help="Activate or pause the schedules; triggers are always active.")
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Makes pools, automations and deployments of prefect.yaml on the server of PREFECT_API_URL.
+    """Creates the pools, automations and deployments in prefect.yaml on the Prefect server.
 
-    It may be done again at any time: what is there is brought up to date.
+    The server is the one in PREFECT_API_URL. Run the command again to update existing objects.
     """
     prepare_terminal()
     from regrow.prefect.deploy import deploy as deploy_project
@@ -51,18 +51,18 @@ def deploy(
 
 @app.command(epilog=UI_EXAMPLES)
 def ui(
-    port: Annotated[int, typer.Option(help="The port of Prefect's server.")] = 4200,
-    mlflow_port: Annotated[int, typer.Option(help="The port of MLflow's server.")] = 5000,
+    port: Annotated[int, typer.Option(help="The port of the Prefect server.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="The port of the MLflow server.")] = 5000,
     schedules: Annotated[
-        bool, typer.Option("--schedules", help="Start the scheduled runs, which train models.")
+        bool, typer.Option("--schedules", help="Activate the schedules, which start trainings.")
     ] = False,
 ) -> None:
-    """Starts Prefect, MLflow and a worker on this machine, with everything deployed.
+    """Starts Prefect, MLflow and a worker on this machine, and deploys all flows.
 
-    Prefect's server answers programs of this machine and its own pages only, and asks for a
-    password: PREFECT_SERVER_API_AUTH_STRING, or a generated one, printed once and kept in
-    REGROW_HOME. Schedules are paused, unless --schedules is given; new data start their models
-    in any case. Ctrl-C ends all of it.
+    The Prefect server only accepts requests from programs on this machine and from its own pages,
+    and requires a password: PREFECT_SERVER_API_AUTH_STRING, or a generated one that is printed
+    once and stored in REGROW_HOME. Schedules are paused unless --schedules is given; triggers for
+    new data are always active. Ctrl-C stops all three.
     """
     prepare_terminal(verbose=True)
     from regrow.prefect.ui import run_ui
@@ -72,19 +72,21 @@ def ui(
 
 @app.command(epilog=REFRESH_EXAMPLES)
 def refresh(
-    source: Annotated[list[str] | None, typer.Option(help="Only this source; repeatable.")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Check only this source; repeatable.")
+    ] = None,
     allow_older: Annotated[
         bool, typer.Option("--allow-older", help="Adopt a version that was in use before.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Looks whether sources have changed upstream, and records their new versions.
+    """Checks whether sources have changed upstream, and records new versions.
 
-    Every source is looked at, whatever becomes of the others. The exit code is 0 if all answered,
-    changed or not, and 2 if one could not be looked at or has a version that was not adopted: one
-    found while an earlier place did not answer, or one that was in use before.
+    A failed source does not stop the others. The exit code is 0 if all sources were checked,
+    changed or not, and 2 if one could not be checked or has a version that was not adopted. A
+    version is not adopted if an earlier location did not respond, or if it was in use before.
 
-    With PREFECT_API_URL set, it runs as a flow there and tells the deployed pipelines.
+    If PREFECT_API_URL is set, it runs as a flow on that server and triggers the deployed pipelines.
     """
     prepare_terminal()
     settings = read_environment()
@@ -106,8 +108,8 @@ def refresh(
         print_json([check.model_dump() for check in checks])
     else:
         cells = [[c.source, c.outcome, c.version[:12], c.found[:12], c.origin] for c in checks]
-        print_table("sources", ["source", "", "in use", "found", "looked at"], cells)
+        print_table("sources", ["source", "", "in use", "found", "checked"], cells)
         if list_unannounced(settings):
-            console.print("\nregrow run trains on the new data; a refresh on a server tells it.")
+            console.print("\nRun regrow run to train on the new data.")
     if (error := explain_checks(checks)) is not None:
         raise error

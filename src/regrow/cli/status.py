@@ -34,12 +34,12 @@ app = typer.Typer()
 
 @app.command(epilog="Examples: [bold]regrow status[/]   [bold]regrow status air-quality --json[/]")
 def status(
-    model: Annotated[str | None, typer.Argument(help="Only this model, in full.")] = None,
+    model: Annotated[str | None, typer.Argument(help="Show only this model, with details.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Shows each model's champion, how old it is, and how the last run ended.
+    """Shows the champion of each model, its age, and the result of the last run.
 
-    Below are versions that wait for approval, what a champion needs, and the errors of failed runs.
+    Below the table are versions that wait for approval, warnings, and the errors of failed runs.
     """
     settings = read_environment()
     names = [get_spec(model).name] if model else list_models()
@@ -48,7 +48,7 @@ def status(
         print_json(rows)
         return
     if not rows:
-        console.print("this project has no models: regrow new NAME makes one")
+        console.print("this project has no models; create one with regrow new NAME")
         return
     console.print(_tabulate(rows))
     for row in rows:

@@ -26,29 +26,29 @@ EXAMPLES = (
     "[bold]regrow stylize photo.jpg painting.jpg -o out.png --keep-colour --size 800[/]"
 )
 
-Content = Annotated[Path, typer.Argument(help="The picture whose content stays.")]
-Styles = Annotated[list[Path], typer.Argument(help="One or several pictures of a style.")]
+Content = Annotated[Path, typer.Argument(help="The picture whose content is kept.")]
+Styles = Annotated[list[Path], typer.Argument(help="One or more style pictures.")]
 Share = Annotated[
     list[float] | None,
-    typer.Option("--share", help="Of each style, in their order [default: all alike]."),
+    typer.Option("--share", help="Weight of each style, in order. [default: equal]"),
 ]
 Masks = Annotated[
     list[Path] | None,
-    typer.Option("--mask", help="For each style a picture, white where the style counts."),
+    typer.Option("--mask", help="A mask for each style, white where the style applies."),
 ]
-StyleWeight = Annotated[float | None, typer.Option(min=0, help="More of the style.")]
-ContentWeight = Annotated[float | None, typer.Option(min=0, help="More of the content.")]
+StyleWeight = Annotated[float | None, typer.Option(min=0, help="Weight of the style.")]
+ContentWeight = Annotated[float | None, typer.Option(min=0, help="Weight of the content.")]
 Start = Annotated[
-    Literal["content", "style", "noise"] | None, typer.Option(help="Where it begins.")
+    Literal["content", "style", "noise"] | None, typer.Option(help="The initial picture.")
 ]
-KeepColour = Annotated[
-    bool, typer.Option("--keep-colour", help="The style's strokes, the content's colours.")
-]
+KeepColour = Annotated[bool, typer.Option("--keep-colour", help="Keep the colours of the content.")]
 Optimizer = Annotated[
-    Literal["lbfgs", "adam"] | None, typer.Option(help="How pixels are optimised.")
+    Literal["lbfgs", "adam"] | None, typer.Option(help="The optimiser for the pixels.")
 ]
-Steps = Annotated[int | None, typer.Option(min=1, help="At full size; coarser: half.")]
-Scales = Annotated[int | None, typer.Option(min=1, help="Sizes from coarse to fine.")]
+Steps = Annotated[
+    int | None, typer.Option(min=1, help="Steps at full size; half as many at each coarser size.")
+]
+Scales = Annotated[int | None, typer.Option(min=1, help="Number of sizes, from coarse to fine.")]
 
 app = typer.Typer()
 
@@ -77,9 +77,9 @@ def stylize(
     sheet: pictures.Sheet = True,
     as_json: Json = False,
 ) -> None:
-    """Paints the content of one picture in the style of others.
+    """Redraws the content of one picture in the style of others.
 
-    Interrupted, the same command resumes the work.
+    To resume an interrupted run, run the same command again.
     """
     prepare_terminal()
     changes = pictures.list_changes(backbone, weights, size, steps, seed, preview) | {
@@ -138,7 +138,7 @@ def _read_masks(paths: list[Path], styles: int) -> list[Array]:
     """One mask for each style, (height, width), float32 from 0 to 1."""
     if len(paths) not in (0, styles):
         raise UserError(
-            "each style needs its mask, or none has one",
+            "either every style needs a mask, or none",
             where="--mask",
             received=f"{len(paths)} masks for {styles} styles",
             expected=f"{styles}, in the order of the styles",
@@ -149,9 +149,9 @@ def _read_masks(paths: list[Path], styles: int) -> list[Array]:
     for path, one in zip(paths, found, strict=True):
         if one.max() < 0.5:
             raise UserError(
-                "the mask leaves nothing to its style",
+                "the mask has no white area",
                 where=str(path),
-                received="a picture that is dark everywhere",
-                expected="white where the style counts",
+                received="a picture that is completely dark",
+                expected="white where the style applies",
             )
     return found

@@ -42,13 +42,13 @@ Over = Annotated[
     list[str],
     typer.Option(
         metavar="NAME=[V1,V2,...]",
-        help="A setting and a list of its values; repeat for every combination. With --random and "
-        "--optuna also a range, NAME=LOW..HIGH or NAME=LOW..HIGH:log.",
+        help="A setting and its values; repeat to try every combination. With --random and "
+        "--optuna, a range is also possible: NAME=LOW..HIGH or NAME=LOW..HIGH:log.",
     ),
 ]
 AtRandom = Annotated[
     int | None,
-    typer.Option("--random", metavar="N", min=1, help="Try N combinations, drawn at random."),
+    typer.Option("--random", metavar="N", min=1, help="Try N random combinations."),
 ]
 ByOptuna = Annotated[
     int | None,
@@ -56,26 +56,29 @@ ByOptuna = Annotated[
         "--optuna",
         metavar="N",
         min=1,
-        help="Let Optuna propose N combinations, and end hopeless ones between epochs.",
+        help="Try N combinations proposed by Optuna, and stop unpromising ones early.",
     ),
 ]
 Budget = Annotated[
     str | None,
-    typer.Option(metavar="20m", help="Start no further trial after so long (s, m or h)."),
+    typer.Option(metavar="20m", help="Start no further trials after this time (s, m or h)."),
 ]
 Metric = Annotated[
-    str, typer.Option(help="The validation figure that ranks the trials, such as val_accuracy.")
+    str, typer.Option(help="The validation metric that ranks the trials, such as val_accuracy.")
 ]
-Maximize = Annotated[bool, typer.Option("--maximize", help="The largest figure is the best.")]
+Maximize = Annotated[
+    bool, typer.Option("--maximize", help="Larger values of the metric are better.")
+]
 Publish = Annotated[
-    bool, typer.Option(help="Run the best trial to the end and let the gate judge it.")
+    bool, typer.Option(help="Run the best trial to the end, so that the gate judges it.")
 ]
-Workers = Annotated[int, typer.Option(min=1, max=64, help="Runs at a time.")]
-Seed = Annotated[int, typer.Option(min=0, help="What chance begins with.")]
+Workers = Annotated[int, typer.Option(min=1, max=64, help="Number of parallel runs.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random choices.")]
 DaskCluster = Annotated[
     str | None,
     typer.Option(
-        metavar="local|ADDRESS", help="On a Dask cluster: one of this machine, or a scheduler's."
+        metavar="local|ADDRESS",
+        help="Run on a Dask cluster: on this machine, or at the address of a scheduler.",
     ),
 ]
 
@@ -102,11 +105,11 @@ def sweep(
     verbose: Verbose = False,
     as_json: Json = False,
 ) -> None:
-    """Trains a model with several settings, and lets the gate judge the best of them.
+    """Trains a model with different settings; the gate judges the best trial.
 
-    A trial ends when it is trained, each in a process of its own. Trials are ranked by validation
-    data, never seen by the test data and not registered; one that was done is found in the store.
-    The best is run to the end. A killed search by Optuna is resumed by the same command.
+    Each trial runs in a separate process and ends after training. Trials are ranked on validation
+    data; they do not use test data and are not registered. Finished trials are found in the store.
+    The best trial is run to the end. To resume a killed Optuna search, run the same command again.
     """
     prepare_terminal(verbose=verbose)
     from regrow.operations.sweep import SweepRequest, check_sweep
@@ -114,7 +117,7 @@ def sweep(
     spec = get_spec(model)
     if at_random and by_optuna:
         raise UserError(
-            "--random and --optuna exclude each other",
+            "--random and --optuna cannot be combined",
             where="--random, --optuna",
             expected="one of them",
         )
@@ -162,7 +165,7 @@ def _print(state: Any, *, as_json: bool) -> None:
     else:
         print_table(table["title"], table["columns"], table["rows"])
         if table["not_started"]:
-            console.print(f"{table['not_started']} were not started within the budget")
+            console.print(f"{table['not_started']} were not started within the time budget")
         if published:
             console.print()
             print_table(published["title"], published["columns"], published["rows"])
@@ -171,7 +174,9 @@ def _print(state: Any, *, as_json: bool) -> None:
         raise UserError(
             f"{table['failed']} of {len(runs)} runs failed",
             received="\n".join(text for text in runs if isinstance(text, str)),
-            remedies=["fix the errors above and run the same again; finished trials are kept"],
+            remedies=[
+                "fix the errors above and run the same command again; finished trials are kept"
+            ],
         )
 
 
@@ -180,10 +185,10 @@ def _check_search(dask: str | None) -> None:
 
     if dask is not None:
         raise UserError(
-            "a search by Optuna runs on this machine",
+            "an Optuna search can only run on this machine",
             where="--dask",
             received=dask,
-            remedies=["leave --dask out", "or --random N, which a cluster can run"],
+            remedies=["leave --dask out", "or --random N, which can run on a cluster"],
         )
     check_optuna()
 
@@ -211,7 +216,7 @@ def parse_over(over: list[str]) -> dict[str, Any]:
             found[name] = values
         else:
             raise UserError(
-                "what is varied is a list of values or a range",
+                "--over requires a list of values or a range",
                 where="--over",
                 received=one,
                 expected="for example --over 'noise=[0,0.2]' or --over noise=0..0.2",
@@ -225,12 +230,12 @@ def _parse_range(text: str, match: re.Match[str]) -> Any:
     try:
         ends = [tomllib.loads(f"x = {match[side]}")["x"] for side in ("low", "high")]
         if not all(type(end) in (int, float) for end in ends):
-            raise ValueError("its ends are not numbers")
+            raise ValueError("the limits are not numbers")
         return Range(low=ends[0], high=ends[1], log=bool(match["log"]))
     except (ValueError, tomllib.TOMLDecodeError) as error:
         why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise UserError(
-            "this is no range of numbers",
+            "this is not a range of numbers",
             where="--over",
             received=f"{text}: {why}",
             expected="for example 16..128, or 0.001..0.1:log",
@@ -247,7 +252,7 @@ def parse_duration(text: str) -> float:
     seconds = float(match["number"]) * SECONDS[match["unit"]] if match else 0.0
     if not seconds:
         raise UserError(
-            "a budget is a time",
+            "the budget must be a duration",
             where="--budget",
             received=text,
             expected="a number and s, m or h, such as 90s or 20m",

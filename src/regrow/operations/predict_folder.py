@@ -137,7 +137,7 @@ def _check_folders(inputs: Path, outputs: Path) -> None:
         raise UserError(
             "there is no such folder of inputs",
             where=str(inputs),
-            received="a file" if inputs.exists() else "nothing there",
+            received="a file" if inputs.exists() else "folder not found",
             expected="a folder of files to predict from",
         )
     if outputs.resolve().is_relative_to(inputs.resolve()):

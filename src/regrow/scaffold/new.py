@@ -166,7 +166,7 @@ def _check_free(root: Path, path: str) -> None:
             "there is something already, which is left as it is; nothing was written",
             where=str(root / path),
             received="a file",
-            expected="nothing there",
+            expected="a path that does not exist yet",
             remedies=["choose another name, or move it away"],
         )
 

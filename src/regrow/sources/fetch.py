@@ -166,7 +166,7 @@ def check_local(source: Source, path: Path) -> Path:
     where = f"--source {source.name}={path}"
     remedies = [f"give a {source.file}, or an archive that holds it"]
     if not path.is_file():
-        received = "a folder" if path.is_dir() else "nothing there"
+        received = "a folder" if path.is_dir() else "file not found"
         raise UserError(
             f"the local file for {source.name} cannot be used",
             where=where,

@@ -142,7 +142,7 @@ def _describe(
     if found.note:
         notes.append(f"{origin}: {found.note}")
     if found.frames > 1:
-        notes.append(f"{origin} has {found.frames} frames: the first is taken")
+        notes.append(f"{origin} has {found.frames} frames; the first one is used")
     grey = found.pixels.mean(axis=2)
     return {
         "name": name,
