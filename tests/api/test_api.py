@@ -124,7 +124,7 @@ def test_the_champion_predicts_from_a_frame_as_from_a_file(home: Path, tmp_path:
         champion.predict(readings.astype({"timestamp": str}))
     with pytest.raises(UserError, match="no such file"):
         champion.predict("nothing.csv")
-    with pytest.raises(UserError, match="nothing to predict from"):
+    with pytest.raises(UserError, match="no files to predict from"):
         champion.predict([])
     with pytest.raises(UserError, match="has no version 9"):
         regrow.load_champion("air-quality", sample=True, version=9)

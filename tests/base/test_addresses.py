@@ -27,11 +27,11 @@ def test_signs_in_a_file_url_are_unquoted() -> None:
 
 @pytest.mark.parametrize("text", ["file://server/share", "s3://bucket/data", "ftp://host/data"])
 def test_other_addresses_are_refused_for_what_they_are(tmp_path: Path, text: str) -> None:
-    with pytest.raises(UserError, match="no file or folder of this machine") as raised:
+    with pytest.raises(UserError, match="not a file or folder on this machine") as raised:
         read_environment({"REGROW_HOME": str(tmp_path / "home"), "REGROW_MIRROR": text})
     assert text in str(raised.value)
     assert "REGROW_MIRROR" in str(raised.value)
-    with pytest.raises(UserError, match="no file or folder"):
+    with pytest.raises(UserError, match="not a file or folder"):
         parse_source_list([f"photo={text}"])
 
 

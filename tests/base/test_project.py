@@ -67,7 +67,7 @@ def test_another_project_is_named_by_the_environment(
     other = tmp_path / "other"
     other.mkdir()
     monkeypatch.setenv("REGROW_PROJECT", str(other))
-    with pytest.raises(UserError, match="there is no project"):
+    with pytest.raises(UserError, match="no project found"):
         find_project()
     (other / "regrow.toml").write_text("")
     assert find_project() == other
@@ -96,7 +96,7 @@ def test_one_broken_model_leaves_the_others_as_they_are(root: Path) -> None:
 )
 def test_a_wrong_project_file_is_explained(root: Path, text: str, expected: str) -> None:
     (root / "regrow.toml").write_text(text)
-    with pytest.raises(UserError, match="the project file cannot be used") as caught:
+    with pytest.raises(UserError, match="the project file is not valid") as caught:
         list_models()
     assert expected in str(caught.value)
     assert str(root / "regrow.toml") in str(caught.value)

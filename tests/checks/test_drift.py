@@ -87,7 +87,7 @@ def test_renamed_column_warns_twice(rng: Generator) -> None:
     values = rng.normal(0, 1, 500)
     findings = compare_profiles(profile(old=values), profile(new=values))
     assert [f["sentence"] for f in findings] == [
-        "old: the column is no longer there",
+        "old: the column is missing",
         "new: the column is new",
     ]
     assert warnings_of(findings) == {("old", "schema"), ("new", "schema")}

@@ -117,13 +117,13 @@ def test_failure_names_counts_and_examples(place: Place) -> None:
     assert "value values must be at least 0 and at most 1000: not so in 7 of 200 rows (3.5 %)" in (
         message
     )
-    assert "why it must hold: it is measured in µg/m³" in message
+    assert "reason: it is measured in µg/m³" in message
     assert "-5 in row 3, timestamp 2004-03-10 21:00:00" in message
     assert "9000 in row 5, timestamp 2004-03-10 23:00:00" in message
     assert "-4 in row 11" not in message  # the sixth
     assert "value values must never be null: not so in 1 of 200 rows (0.5 %)" in message
     assert "missing in row 4, timestamp 2004-03-10 22:00:00" in message
-    assert f"1. look at all results: {place.failures / 'validation.html'}" in message
+    assert f"1. see all results: {place.failures / 'validation.html'}" in message
 
     assert sorted(p.name for p in place.failures.iterdir()) == [
         "validation.html",
@@ -239,7 +239,7 @@ def test_column_that_is_all_missing(place: Place) -> None:
     assert "all 200 rows, 200 of them without a value" in place.page(failed=True)
     assert "the data does not meet 2 of 3 expectations" in message
     assert "value values must never be null: not so in 200 of 200 rows (100 %)" in message
-    assert "value mean must be at least 0: not so; found: missing" in message
+    assert "value mean must be at least 0: violated; found: missing" in message
 
 
 def test_renamed_columns_are_told(place: Place) -> None:
@@ -390,7 +390,7 @@ def test_failure_is_told_even_where_its_page_cannot_be_kept(place: Place) -> Non
     place.failures.parent.write_text("a file where the folder should be")
     message = place.fail(make_frame(value=[-1.0] * ROWS), BETWEEN)
     assert "not so in 200 of 200 rows (100 %)" in message
-    assert "1. the page with all results could not be kept: " in message
+    assert "1. the page with all results could not be saved: " in message
 
 
 def test_drift_is_shown_and_never_fails(place: Place) -> None:
@@ -407,7 +407,7 @@ def test_drift_is_shown_and_never_fails(place: Place) -> None:
         ("value", "ks"),
         ("gone", "schema"),
     }
-    assert "gone: the column is no longer there" in result["warnings"]
+    assert "gone: the column is missing" in result["warnings"]
     page = Elements(place.page()).text
     assert "Against the champion’s training data" in page
     assert "Compared with what air-quality version 7 was trained on" in page

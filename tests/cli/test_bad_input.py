@@ -226,7 +226,7 @@ def test_a_60_mb_file_needs_bounded_memory(tmp_path: Path) -> None:
         (("--on", "train=gpu", "--no-prefect"), "--on needs Prefect"),
         (("--data-version", "air-quality=00000000"), "no version '00000000'"),
         (("--data-version", "babi=00000000"), "reads no source 'babi'"),
-        (("--data-version", "air-quality=0", "--sample"), "excludes the sample"),
+        (("--data-version", "air-quality=0", "--sample"), "cannot be combined with --sample"),
     ],
 )
 def test_options_of_operations_are_checked_before_anything_is_done(
@@ -245,6 +245,6 @@ def test_with_json_an_error_is_one_document_too(regrow: Regrow) -> None:
     error = json.loads(done.stdout)["error"]
     assert error["what"] == "there is no model 'air-qualty'; did you mean air-quality?"
     assert error["received"] == "air-qualty"
-    assert "regrow list shows the models" in error["remedies"]
+    assert "regrow list shows all models" in error["remedies"]
     assert "error: there is no model" in done.stderr
     assert regrow("run", "air-qualty").stdout == ""

@@ -120,7 +120,7 @@ def test_the_sample_is_never_passed_off_as_real(trained: Path, regrow: Regrow) -
     done = regrow("predict", "air-quality", SAMPLE, home=trained)
     assert done.returncode == 2
     assert "no champion" in done.stderr
-    assert "--sample takes the champion of the shipped sample" in done.stderr
+    assert "use --sample for the champion of the shipped sample" in done.stderr
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -88,7 +88,7 @@ def test_a_read_only_home_is_predicted_from_and_not_written_to(
     if code == 0:
         assert json.loads(done.stdout)["model"] == "air-quality.sample version 1"
     else:
-        assert "error: a file or folder may not be read or written" in done.stderr
+        assert "error: permission to read or write a file or folder was denied" in done.stderr
         assert "Traceback" not in done.stderr
     assert digests_of(home) == before
 
@@ -150,7 +150,7 @@ def test_a_bound_on_the_size_of_files_is_named_and_harms_nothing(
     done = launcher.run("-c", BOUNDED, str(most_bytes), *command, cwd=REPOSITORY, env=environment)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
-    assert "there is no room left" in done.stderr or "a disk failed" in done.stderr
+    assert "there is no space left" in done.stderr or "a disk failed" in done.stderr
     assert digests_of(home / "store").items() >= before.items()
     again = launcher.run(*REGROW, *command, cwd=REPOSITORY, env=environment)
     assert again.returncode == 0, again.stderr
@@ -165,7 +165,7 @@ def test_a_full_disk_in_mlflows_database_is_no_reason_to_restore_it(tmp_path: Pa
             database.execute("INSERT INTO numbers VALUES (zeroblob(100000))")
     explained = explain(RuntimeError(f"({type(raised.value).__name__}) {raised.value}"))
     assert explained is not None
-    assert explained.what == "there is no room left on the disk"
+    assert explained.what == "there is no space left on the disk"
 
 
 def test_what_led_to_an_error_is_explained_and_nothing_else_is(tmp_path: Path) -> None:

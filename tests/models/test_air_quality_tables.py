@@ -249,7 +249,7 @@ def test_every_line_end_is_read(tmp_path: Path, end: bytes) -> None:
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "older Office"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "legacy Office"),
         (b"\xff\xfeD\0a\0t\0e\0", "UTF-16"),
         (b"7z\xbc\xaf\x27\x1c\0\4", "7z"),
         (b"%PDF-1.7\n\xe2\xe3", "PDF"),

@@ -60,19 +60,19 @@ def test_the_home_stays_below_its_limit_and_the_run_names_it(tmp_path: Path) -> 
         spec = get_spec("image-similarity")
         Pipeline(spec, make_request(spec), settings).run_stage("download", {}, ignore)
 
-    with pytest.raises(UserError, match="the home is nearly full") as raised:
+    with pytest.raises(UserError, match="the home is close to its size limit") as raised:
         download("20KB")
     assert "for stage download of image-similarity" in str(raised.value)
     assert "REGROW_MAX_BYTES" in str(raised.value)
     download("2MB")
-    with pytest.raises(UserError, match="the home is larger than it may be"):
+    with pytest.raises(UserError, match="the home exceeds its size limit"):
         check_limit(read(tmp_path, REGROW_MAX_BYTES="1000"))
     check_limit(read(tmp_path))
 
 
 @pytest.mark.parametrize("text", ["much", "0", "-5"])
 def test_a_limit_is_a_size(tmp_path: Path, text: str) -> None:
-    with pytest.raises(UserError, match="not a number of bytes above 0") as raised:
+    with pytest.raises(UserError, match="must be a number of bytes greater than 0") as raised:
         read(tmp_path, REGROW_MAX_BYTES=text)
     assert "REGROW_MAX_BYTES" in str(raised.value)
     assert read(tmp_path, REGROW_MAX_BYTES="1GiB").max_bytes == 2**30

@@ -102,8 +102,8 @@ def test_what_cannot_be_sent_fails_nothing_and_tells_no_address(
         "refused": "answered 403",
         "nobody there": "ConnectError",
         "too slow": "ReadTimeout",
-        "no address at all": "it is not an address that Apprise knows",
-        "refused by a service": "the service did not take it",
+        "no address at all": "it is not a URL that Apprise supports",
+        "refused by a service": "the service did not accept it",
     }
     assert said[trouble] in caplog.text
     assert "REGROW_NOTIFY_URL could not be sent" in caplog.text
@@ -149,7 +149,7 @@ def test_the_command_sends_a_test_and_says_what_became_of_it(
     chat.status = 410
     done = regrow("notify", "--test", env={"REGROW_NOTIFY_URL": url})
     assert done.returncode == 2
-    assert "REGROW_NOTIFY_URL: failed: the receiver answered 410" in done.stderr
+    assert "REGROW_NOTIFY_URL: failed: the recipient responded with 410" in done.stderr
     assert TOKEN not in done.stdout + done.stderr
     shown = regrow("notify", "--json", env={"REGROW_NOTIFY_URL": url})
     assert json.loads(shown.stdout)["recipients"]["REGROW_NOTIFY_URL"] == "set"

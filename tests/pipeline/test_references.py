@@ -27,7 +27,7 @@ def test_facts_that_were_edited_with_a_digest_that_fits_are_refused(
     changed = entry.manifest.model_copy(update={"facts": {**entry.facts, "kind": "real"}})
     changed = changed.model_copy(update={"manifest_digest": changed.compute_digest()})
     (entry.path / MANIFEST).write_text(changed.model_dump_json())
-    with pytest.raises(UserError, match="not the one that this run found or made") as caught:
+    with pytest.raises(UserError, match="has changed since this run found or built it") as caught:
         pipeline.entry(ref)
     assert str(entry.path) in str(caught.value)
     # A record of an older run does not state the digest.

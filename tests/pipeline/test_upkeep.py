@@ -69,7 +69,7 @@ def test_other_libraries_are_named_with_both_versions() -> None:
 def test_the_age_is_a_number_above_zero() -> None:
     assert read_environment({"REGROW_MAX_MODEL_AGE_DAYS": "7"}).max_model_age_days == 7
     for text in ("0", "never"):
-        with pytest.raises(UserError, match="not a number above 0"):
+        with pytest.raises(UserError, match="must be a number greater than 0"):
             read_environment({"REGROW_MAX_MODEL_AGE_DAYS": text})
 
 

@@ -107,7 +107,7 @@ def test_a_home_that_cannot_work_is_refused_at_the_start(
 ) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    with pytest.raises(UserError, match="the home cannot be at this path") as raised:
+    with pytest.raises(UserError, match="this path cannot be used for the home") as raised:
         read_environment({"REGROW_HOME": str(tmp_path / name)})
     assert said in f"{raised.value.received} {raised.value.expected}"
 

@@ -247,7 +247,8 @@ def test_rollback_to_the_champion_before(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "said"), [(9, "no version 9"), (2, "champion already"), (None, "no other champion")]
+    ("version", "said"),
+    [(9, "no version 9"), (2, "already the champion"), (None, "no other champion")],
 )
 def test_a_rollback_that_cannot_be_moves_nothing(
     home: Path, version: int | None, said: str

@@ -144,7 +144,7 @@ def test_what_is_not_the_declared_file_is_not_pinned(
 def test_why_downloads_nothing(settings: Settings, upstream: Upstream) -> None:
     spec = get_spec("mine")
     first, *_ = explain_stages(Pipeline(spec, make_request(spec), settings), None)
-    assert first["reasons"] == ["a source was never downloaded"]
+    assert first["reasons"] == ["a source has not been downloaded"]
     assert upstream.bodies == 0
     download(settings)
     first, *_ = explain_stages(Pipeline(spec, make_request(spec), settings), None)

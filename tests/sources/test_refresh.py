@@ -512,7 +512,7 @@ def test_a_version_that_nobody_knows_is_named_with_those_that_are(settings: Sett
     assert sha256(FIRST)[:12] in str(caught.value)
     with pytest.raises(UserError, match="no version ''"):
         find_version(settings.home, source, "")
-    with pytest.raises(UserError, match="excludes the sample"):
+    with pytest.raises(UserError, match="cannot be combined with --sample"):
         make_request(get_spec(NAME), data="sample", versions={NAME: "abc"})
     with pytest.raises(UserError, match="reads no source 'babi'"):
         make_request(get_spec(NAME), versions={"babi": "abc"})

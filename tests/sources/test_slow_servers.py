@@ -187,7 +187,7 @@ def test_the_environment_sets_the_limits(tmp_path: Path) -> None:
     retries = make_retries(read_environment({**home, names[0]: "0.5", names[1]: "7200"}))
     assert (retries.min_bytes_per_s, retries.deadline_s) == (0.5, 7200)
     for name, text in ((names[0], "fast"), (names[1], "-1"), (names[1], "nan"), (names[0], "inf")):
-        with pytest.raises(UserError, match="not a number above 0") as caught:
+        with pytest.raises(UserError, match="must be a number greater than 0") as caught:
             read_environment({**home, name: text})
         assert name in str(caught.value)
         assert text in str(caught.value)

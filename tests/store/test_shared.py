@@ -104,7 +104,7 @@ def test_what_is_damaged_there_is_made_again_and_left_whole(
         shared.write(f"{place}/{MANIFEST}", json.dumps(manifest).encode())
     _entry, found = build(machine(tmp_path, "there", url))
     assert not found
-    assert "is damaged and is removed" in caplog.text
+    assert "removed a damaged entry in the shared store" in caplog.text
     assert build(machine(tmp_path, "third", url), never)[1]
     assert not list(tmp_path.rglob("stolen.txt"))
 
@@ -119,7 +119,7 @@ def test_what_is_not_signed_with_the_key_is_made_anew(
     build(machine(tmp_path, "stranger", url, signed_with))
     assert machine(tmp_path, "here", url, KEY).find("model", "clean", "f1") is None
     assert not build(machine(tmp_path, "here", url, KEY))[1]
-    assert "is not signed with the key of this machine" in caplog.text
+    assert "is not signed with this machine's key" in caplog.text
     assert ("a wrong signature" if signed_with else "no signature") in caplog.text
     assert build(machine(tmp_path, "there", url, KEY), never)[1]
     # A machine without a key reads what others signed.

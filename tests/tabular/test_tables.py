@@ -246,5 +246,5 @@ def test_large_numbers_as_categories_are_texts(value: float) -> None:
 def test_what_is_no_table_is_named_for_what_it_is(tmp_path: Path) -> None:
     path = tmp_path / "some.csv"
     path.write_bytes("a,b\n1,2\n".encode("utf-16"))
-    with pytest.raises(DataError, match=r"text in UTF-16"):
+    with pytest.raises(DataError, match=r"UTF-16 text"):
         read_table(path, path.name)

@@ -101,7 +101,9 @@ class World:
             self._locked("import, empty home", bundle, ".importing.lock", _make_nothing),
             self._locked("import, other champion", bundle, ".importing.lock", self._copy_trained),
             self._locked("gc", ("gc", "--keep", "0", "--json"), "/gc.lock", self._copy_retrained),
-            self._locked("rollback", rollback, lock, self._copy_retrained, done="champion already"),
+            self._locked(
+                "rollback", rollback, lock, self._copy_retrained, done="already the champion"
+            ),
             self._locked("refresh", REFRESH, f"/.lock-{MODEL}", self._copy_trained),
         ]
 

@@ -196,7 +196,7 @@ ABSURD = {
     "many units": (grow(units=10**12), "weights of"),
     "a row that fills the memory": (
         put("keras.layers", "RepeatVector", {"n": 10**11}),
-        "numbers for each row",
+        "numbers per row",
     ),
 }
 
@@ -205,7 +205,7 @@ ABSURD = {
 def test_absurd_sizes_are_one_clear_message(case: str, saved: Path, tmp_path: Path) -> None:
     change, said = ABSURD[case]
     path = rewrite_config(saved, change, tmp_path / "large.keras")
-    with pytest.raises(DataError, match="larger than a file like this one") as raised:
+    with pytest.raises(DataError, match="larger than its file can contain") as raised:
         load_model(path)
     assert said in str(raised.value.received)
     assert "'y'" in str(raised.value.received) or "y/kernel" in str(raised.value.received)

@@ -62,7 +62,7 @@ class Champion:
         if hasattr(inputs, "columns"):
             if spec.predict_frame is None:
                 raise UserError(
-                    f"{self.model} predicts from files, not from a frame",
+                    f"{self.model} makes predictions for files, not for a data frame",
                     received="a DataFrame",
                     expected="the path of a file, or a list of paths",
                 )
@@ -158,7 +158,7 @@ def check_files(paths: Sequence[Path]) -> None:
         UserError: there are none, or one is missing.
     """
     if not paths:
-        raise UserError("there is nothing to predict from", expected="at least one file")
+        raise UserError("there are no files to predict from", expected="at least one file")
     for path in paths:
         if not path.is_file():
             raise UserError(

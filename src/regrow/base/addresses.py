@@ -146,15 +146,15 @@ def read_path(text: str, where: str) -> Path:
             return Path(text).expanduser().resolve()
         if parts.scheme.lower() == "file" and parts.netloc in ("", "localhost"):
             return Path(unquote(parts.path)).resolve()
-        problem = "an address that is not read here"
+        problem = "this type of address is not supported"
     except (OSError, RuntimeError, ValueError) as error:
         problem = str(error)
     raise UserError(
-        "this names no file or folder of this machine",
+        "this is not a file or folder on this machine",
         where=where,
         received=f"{text}: {problem}",
         expected="a path, or file:///absolute/path",
-        remedies=["copy it to this machine, or mount it, and give the path"],
+        remedies=["copy it to this machine or mount it, and pass its path"],
     )
 
 

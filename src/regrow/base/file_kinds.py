@@ -19,16 +19,16 @@ MAGIC = (
     (b"\xc5\xd0\xd3\xc6", "a PostScript document"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"SQLite format 3", "an SQLite database"),
-    (b"\x1f\x8b", "packed by gzip"),
-    (b"BZh", "packed by bzip2"),
-    (b"\xfd7zXZ\x00", "packed by xz"),
-    (b"\x28\xb5\x2f\xfd", "packed by Zstandard"),
-    (b"\x1f\x9d", "packed by compress"),
+    (b"\x1f\x8b", "compressed with gzip"),
+    (b"BZh", "compressed with bzip2"),
+    (b"\xfd7zXZ\x00", "compressed with xz"),
+    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard"),
+    (b"\x1f\x9d", "compressed with compress"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (b"Rar!\x1a\x07", "a RAR archive"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a file of older Office programs, such as .xls"),
-    (b"\xff\xfe", "text in UTF-16"),
-    (b"\xfe\xff", "text in UTF-16"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a legacy Office file, such as .xls"),
+    (b"\xff\xfe", "UTF-16 text"),
+    (b"\xfe\xff", "UTF-16 text"),
 )
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 # A member by which a zip is known as a document or a model of some program.
@@ -38,7 +38,7 @@ ZIPPED = (
     ("word/document.xml", "a Word document"),
     ("ppt/presentation.xml", "a PowerPoint presentation"),
     ("content.xml", "an OpenDocument file"),
-    ("Index/Document.iwa", "a document of Apple's Pages, Numbers or Keynote"),
+    ("Index/Document.iwa", "an Apple Pages, Numbers or Keynote document"),
     ("model.weights.h5", "a Keras model"),
 )
 EXCEL = ZIPPED[0][1]

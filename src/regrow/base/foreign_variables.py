@@ -85,7 +85,7 @@ def find_refused_variable(error: BaseException | str) -> UserError | None:
                 lines = text.strip().splitlines()
                 line = next((each for each in lines if says(each, name, value)), lines[0])
                 return UserError(
-                    "a library cannot work with a variable of the environment",
+                    "a library does not accept an environment variable",
                     where=f"the environment variable {name}",
                     received=f"{hide_secrets(value)}: {hide_secrets(line.strip())}",
                     remedies=[f"correct it, or unset {name}"],

@@ -21,11 +21,11 @@ from regrow.base.project import find_module, list_packages
 
 # Keras's layers that are not loaded, and why.
 REFUSED = {
-    "Lambda": "it runs code that is in the file",
+    "Lambda": "it runs code from the file",
     "TFSMLayer": "it runs a SavedModel from a path in the file",
-    "TorchModuleWrapper": "it unpickles what is in the file",
-    "JaxLayer": "it runs code that is in the file",
-    "FlaxLayer": "it runs code that is in the file",
+    "TorchModuleWrapper": "it unpickles data from the file",
+    "JaxLayer": "it runs code from the file",
+    "FlaxLayer": "it runs code from the file",
 }
 KERAS_NAMESPACES = (
     "layers",
@@ -113,11 +113,11 @@ def _check(one: Named, path: Path, packages: Mapping[str, Path]) -> None:
     if _top(one.module) in packages:
         source = find_module(packages, one.module)
         if source is not None and MARK not in source.read_text(encoding="utf-8"):
-            raise _refuse(one, path, packages, "its module registers no classes with Keras")
+            raise _refuse(one, path, packages, "its module does not register classes with Keras")
         return
     known = _is_function_of_keras if one.is_function else _is_class_of_keras
     if not known(one):
-        raise _refuse(one, path, packages, "it is not of Keras or of a declared package")
+        raise _refuse(one, path, packages, "it is not part of Keras or a declared package")
     if isinstance(one.config, dict):
         for setting in FILE_SETTINGS:
             if isinstance(one.config.get(setting), str):
@@ -134,11 +134,11 @@ def _check_registered(one: Named, path: Path, packages: Mapping[str, Path]) -> N
         raise _refuse(one, path, packages, f"its registered name is of {found.__module__}")
     if found is None and _top(one.module) in packages:
         raise DataError(
-            "the model cannot be loaded: a class in it is not known here",
+            "the model cannot be loaded: it contains an unknown class",
             where=f"{path}, {one.place}",
             received=str(one),
-            expected=f"a class that is registered with Keras as {one.registered}",
-            remedies=["import the module that defines it", "train it again: regrow run"],
+            expected=f"a class registered with Keras as {one.registered}",
+            remedies=["import the module that defines it", "retrain it: regrow run"],
         )
 
 
@@ -188,10 +188,10 @@ def _refuse(one: Named, path: Path, packages: Mapping[str, Path], why: str) -> D
         f"the model contains a {kind} that is not loaded: {why}",
         where=f"{path}, {one.place}",
         received=str(one),
-        expected=f"layers of Keras, and what {', '.join(packages)} register with Keras",
+        expected=f"Keras layers, and classes that {', '.join(packages)} register with Keras",
         remedies=[
-            "write it as a layer of its own, like those in src/regrow/layers, and save the model "
-            "again",
-            "if it is of a package that you trust: add that to packages in regrow.toml",
+            "write it as a separate layer class, like those in src/regrow/layers, and save the "
+            "model again",
+            "if it is from a package that you trust, add the package to packages in regrow.toml",
         ],
     )

@@ -51,12 +51,12 @@ class KerasSettings:
         if not _is_installed(self.backend):
             chosen = "KERAS_BACKEND" in os.environ
             raise UserError(
-                f"Keras is set to the backend {self.backend}, which is not installed",
+                f"Keras is configured to use the backend {self.backend}, which is not installed",
                 where="the environment variable KERAS_BACKEND" if chosen else "keras.json",
                 received=self.backend,
                 expected=" or ".join(name for name in get_args(Backend) if _is_installed(name)),
                 remedies=[
-                    "set KERAS_BACKEND to an installed one",
+                    "set KERAS_BACKEND to an installed backend",
                     f"or install it: {INSTALL[self.backend]}",
                 ],
             )
@@ -73,7 +73,7 @@ class KerasSettings:
         keras = sys.modules.get("keras")
         if keras is not None and keras.backend.backend() != self.backend:
             raise UserError(
-                "Keras already runs on another backend in this process",
+                "Keras already uses another backend in this process",
                 where="KERAS_BACKEND",
                 received=self.backend,
                 expected=str(keras.backend.backend()),
@@ -153,7 +153,7 @@ def _check(found: KerasSettings, path: Path, *, from_file: bool) -> None:
         received = getattr(found, name)
         if received not in values:
             raise UserError(
-                f"Keras is set to a {name} that cannot be used here",
+                f"Keras is configured with an unsupported {name}",
                 where=where.get(name, str(path)),
                 received=str(received),
                 expected=" or ".join(values),
@@ -161,7 +161,7 @@ def _check(found: KerasSettings, path: Path, *, from_file: bool) -> None:
             )
     if not isinstance(found.epsilon, float):
         raise UserError(
-            "Keras is set to an epsilon that is not a number",
+            "Keras is configured with an epsilon that is not a number",
             where=str(path),
             received=repr(found.epsilon),
             expected="a number such as 1e-07",

@@ -43,11 +43,11 @@ def check_layout(home: Home) -> int:
             where=str(home.layout),
             received=text[:80],
             expected=json.dumps({"layout": LAYOUT}),
-            remedies=["restore the file from a backup", "write the expected line into it"],
+            remedies=["restore the file from a backup", "write the expected line to the file"],
         ) from error
     if layout > LAYOUT:
         raise UserError(
-            "a newer version of regrow has written this home",
+            "this home was written by a newer version of regrow",
             where=str(home),
             received=f"layout {layout}",
             expected=f"layout {LAYOUT} or older",
@@ -91,8 +91,8 @@ def _remove_interrupted_work(home: Home) -> None:
         remove_empty_parents(folder, home.path)
     if found:
         log.warning(
-            "%s: interrupted trainings of an older version of regrow were removed, "
-            "as they cannot be resumed",
+            "%s: removed interrupted trainings of an older version of regrow, "
+            "because they cannot be resumed",
             home,
         )
 

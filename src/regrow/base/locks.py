@@ -48,7 +48,9 @@ def exclusive(path: Path, *, timeout_s: float = 3600.0) -> Iterator[None]:
     try:
         lock.acquire(timeout=timeout_s)
     except filelock.Timeout as error:
-        raise LockTimeout(f"{path} is held by another run for {timeout_s:.0f} s") from error
+        raise LockTimeout(
+            f"{path} is locked by another run for more than {timeout_s:.0f} s"
+        ) from error
     try:
         yield
     finally:

@@ -106,7 +106,7 @@ def chosen_level() -> str | None:
 
 
 def _wrong(name: str, received: str, expected: str) -> UserError:
-    what = "the setting of the log cannot be used"
+    what = "the log setting is not valid"
     where = f"the environment variable {name}"
     return UserError(what, where=where, received=received, expected=expected)
 

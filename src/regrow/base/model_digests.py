@@ -35,8 +35,8 @@ def report_recorded(name: str, version: int, digests: dict[str, str]) -> None:
     """Says in the log that a version got its digests now."""
     found = ", ".join(f"{path} {digest}" for path, digest in digests.items())
     log.warning(
-        "%s version %s was registered by an older version of regrow: the digest of its model is "
-        "recorded now (%s)",
+        "%s version %s was registered by an older version of regrow: recorded the digest of its "
+        "model (%s)",
         name,
         version,
         found,

@@ -63,14 +63,14 @@ def check_size(config: dict[str, Any], path: Path) -> None:
     if needed > allowed:
         raise _too_large(
             path,
-            f"weights of {needed / 2**30:,.1f} GiB, the most in {_find_largest(model)}",
+            f"weights of {needed / 2**30:,.1f} GiB, mostly in {_find_largest(model)}",
             f"at most {allowed / 2**30:,.1f} GiB in a file of {stored:,} bytes",
         )
     for name, elements in _measure_rows(model):
         if elements > MAX_ROW_ELEMENTS:
             raise _too_large(
                 path,
-                f"layer {name!r} answers with {elements:,} numbers for each row",
+                f"layer {name!r} outputs {elements:,} numbers per row",
                 f"at most {MAX_ROW_ELEMENTS:,}",
             )
 
@@ -79,18 +79,21 @@ def unloadable(error: Exception, path: Path) -> UserError:
     """A clear message for a file that Keras does not load."""
     if isinstance(error, MemoryError) or any(text in repr(error) for text in NO_MEMORY):
         return OutOfMemory(
-            "there is too little memory to load the model",
+            "there is not enough memory to load the model",
             where=str(path),
             received=f"{type(error).__name__}; the file has {path.stat().st_size:,} bytes",
-            remedies=["end other programs and run again", "load it on a machine with more memory"],
+            remedies=[
+                "close other programs and run again",
+                "load the model on a machine with more memory",
+            ],
         )
     first = next(iter(str(error).splitlines()), "")
     return DataError(
         "the model cannot be loaded",
         where=str(path),
         received=f"{type(error).__name__}: {first[:200]}",
-        expected="a whole .keras file of Keras 3 whose layers are known here",
-        remedies=["train it again: regrow run", "import the module that defines its layers"],
+        expected="a complete Keras 3 .keras file whose layers are known",
+        remedies=["retrain it: regrow run", "import the module that defines its layers"],
     )
 
 
@@ -111,7 +114,7 @@ def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
         largest = max(members, key=lambda member: member.file_size)
         raise _too_large(
             path,
-            f"{unpacked:,} bytes when unpacked, the most in {largest.filename}",
+            f"{unpacked:,} bytes when unpacked, mostly in {largest.filename}",
             f"at most {allowed:,} bytes",
         )
 
@@ -159,9 +162,9 @@ def _measure_rows(model: Any) -> Iterator[tuple[str, int]]:
 
 def _too_large(path: Path, received: str, expected: str) -> DataError:
     return DataError(
-        "the model is larger than a file like this one can contain, and is not loaded",
+        "the model is larger than its file can contain, and was not loaded",
         where=str(path),
         received=received,
         expected=expected,
-        remedies=["was the file changed? copy it again", "train it again: regrow run"],
+        remedies=["if the file was changed, copy it again", "retrain it: regrow run"],
     )

@@ -55,7 +55,7 @@ def _find_proxy_problem(variable: str, value: str) -> UserError | None:
     scheme = urlsplit(value).scheme if "://" in value else "http"
     if scheme in SOCKS and importlib.util.find_spec("socksio") is None:
         return UserError(
-            "a SOCKS proxy needs a package that is not installed",
+            "a SOCKS proxy requires a package that is not installed",
             where=f"the environment variable {variable}",
             received=hide_secrets(value),
             expected="the package socksio, or the address of an HTTP proxy",
@@ -63,7 +63,7 @@ def _find_proxy_problem(variable: str, value: str) -> UserError | None:
         )
     if scheme not in ("http", "https", *SOCKS):
         return UserError(
-            "the address of the proxy cannot be used",
+            "the proxy address is not valid",
             where=f"the environment variable {variable}",
             received=hide_secrets(value),
             expected="an address such as http://proxy.example.org:3128",
@@ -85,9 +85,9 @@ def _find_certificate_problem() -> UserError | None:
     if problem is None:
         return None
     return UserError(
-        "the certificates that encrypted connections are checked by cannot be read",
+        "the certificates for encrypted connections cannot be read",
         where=f"the environment variable {variable}",
         received=f"{value}: {problem}",
         expected="certificates in PEM form",
-        remedies=["correct it", f"or unset {variable}: the usual certificates are used then"],
+        remedies=["correct it", f"or unset {variable}to use the default certificates"],
     )

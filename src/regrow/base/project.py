@@ -59,7 +59,7 @@ def get_spec(name: str) -> ModelSpec:
             f"two models are named {name!r}",
             where=str(find_project() / FILE),
             received=", ".join(packages),
-            expected="names of which each belongs to one model",
+            expected="a unique name for each model",
             remedies=["rename the package in the project"],
         )
     if not packages:
@@ -70,7 +70,7 @@ def get_spec(name: str) -> ModelSpec:
             where=str(find_project() / FILE),
             received=name,
             expected=", ".join(names),
-            remedies=["regrow list shows the models", f"regrow new {name} makes one"],
+            remedies=["regrow list shows all models", f"regrow new {name} creates it"],
         )
     return _load_spec(name, packages[0])
 
@@ -180,12 +180,12 @@ def _load_spec(name: str, package: str) -> ModelSpec:
             problem = f"a model with the name {spec.name!r}"
         break
     raise UserError(
-        f"the package of the model {name!r} does not define it",
+        f"the package of the model {name!r} does not define the model",
         where=where,
         received=problem or "neither a model.py nor a spec.py",
         expected=f"a subclass of regrow.Model in {package}.model, or a ModelSpec named SPEC in "
         f"{package}.spec, with the name {name!r}",
-        remedies=[f"regrow new {name} makes a model in an empty folder"],
+        remedies=[f"regrow new {name} creates a model in an empty folder"],
     )
 
 

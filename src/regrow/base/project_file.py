@@ -59,11 +59,11 @@ def find_project(environment: Mapping[str, str] | None = None) -> Path:
         root = Path(named).expanduser().resolve()
         if not (root / FILE).is_file():
             raise UserError(
-                "there is no project",
+                "no project found",
                 where="the environment variable REGROW_PROJECT",
                 received=named,
                 expected=f"a directory with a {FILE}",
-                remedies=["regrow new NAME makes one", "unset REGROW_PROJECT"],
+                remedies=["regrow new NAME creates one", "unset REGROW_PROJECT"],
             )
         return root
     try:
@@ -93,7 +93,7 @@ def read_project(root: Path) -> ProjectFile:
             f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()
         )
     raise UserError(
-        "the project file cannot be used",
+        "the project file is not valid",
         where=str(path),
         received=str(received),
         expected=f"the fields {', '.join(ProjectFile.model_fields)}",

@@ -133,17 +133,17 @@ def open_home(text: str) -> Home:
         size = len(os.fsencode(path))
         place = next(each for each in (path, *path.parents) if each.exists())
         if size > MAX_HOME_BYTES:
-            expected = f"a path of at most {MAX_HOME_BYTES} bytes: SQLite opens no longer ones"
+            expected = f"a path of at most {MAX_HOME_BYTES} bytes, the limit of SQLite"
         elif not place.is_dir():
             problem = f"{place} is not a directory"
     except (OSError, RuntimeError, ValueError) as error:
         problem = str(error)
     if problem or expected:
         raise UserError(
-            "the home cannot be at this path",
+            "this path cannot be used for the home",
             where="the environment variable REGROW_HOME",
             received=f"{received}: {problem}" if problem else received,
-            expected=expected or "a directory, or a path where one can be made",
+            expected=expected or "a directory, or a path where one can be created",
             remedies=["set REGROW_HOME to another directory"],
         )
     home = Home(path)
@@ -159,7 +159,7 @@ def _read_number(values: Mapping[str, str], name: str, default: float) -> float:
         number = math.nan
     if not 0 < number < math.inf:
         raise UserError(
-            "a limit is not a number above 0",
+            "the limit must be a number greater than 0",
             where=f"the environment variable {name}",
             received=text,
             expected=f"a number such as {default:g}, which is the default",
@@ -177,7 +177,7 @@ def _read_bytes(values: Mapping[str, str], name: str) -> int | None:
         size = ByteSize(0)
     if size <= 0:
         raise UserError(
-            "a size is not a number of bytes above 0",
+            "the size must be a number of bytes greater than 0",
             where=f"the environment variable {name}",
             received=text,
             expected="for example 20GB, 500MiB or 1000000",

@@ -36,37 +36,37 @@ class Refusal:
 NO_MEMORY = ("OOM when allocating", "RESOURCE_EXHAUSTED", "not enough memory", "out of memory")
 REFUSALS = (
     Refusal(
-        "there is no room left on the disk",
+        "there is no space left on the disk",
         {ENOSPC, EDQUOT, EFBIG},
         ("database or disk is full",),
         remedies=(
-            "make room (regrow gc removes results that nothing uses), then run the same "
-            "command again: what was finished is kept",
-            "or set REGROW_HOME to a larger disk; a home can be moved there whole",
+            "free up space (regrow gc removes unused results), then run the same command again; "
+            "finished stages are kept",
+            "or set REGROW_HOME to a larger disk; you can move the whole home there",
         ),
     ),
     Refusal(
         "too many files are open",
         {EMFILE, ENFILE},
         (),
-        remedies=("raise the limit, which ulimit -n shows, and run the same command again",),
+        remedies=("raise the limit (see ulimit -n) and run the same command again",),
     ),
     Refusal(
-        "a file or folder may not be read or written",
+        "permission to read or write a file or folder was denied",
         {EACCES, EPERM, EROFS},
         ("attempt to write a readonly database", "unable to open database file"),
         remedies=(
-            "give this account the right to it, or mount it writable",
-            "or set REGROW_HOME to a folder of your own",
+            "grant this account access, or mount the file system as writable",
+            "or set REGROW_HOME to a folder that you own",
         ),
     ),
     Refusal(
-        "a disk failed to read or write",
+        "a disk failed to read or write data",
         {EIO},
         ("disk I/O error",),
         remedies=(
-            "check the disk, and limits of this account (ulimit -f), then run again: what was "
-            "finished is kept",
+            "check the disk and the limits of this account (ulimit -f), then run again; finished "
+            "stages are kept",
             "or set REGROW_HOME to another disk",
         ),
     ),
@@ -92,8 +92,8 @@ def explain(error: BaseException) -> UserError | None:
                 "there is not enough memory",
                 received=received,
                 remedies=[
-                    "choose smaller settings: fewer units or rows in a batch, a smaller size",
-                    "or run it where there is more memory; --on train=POOL sends a stage there",
+                    "reduce the number of units, the batch size or the picture size",
+                    "or use a machine with more memory; --on train=POOL runs a stage there",
                 ],
             )
         # As HTTP libraries fail with such variables, without a word on them.
@@ -101,9 +101,9 @@ def explain(error: BaseException) -> UserError | None:
             return problem
         if isinstance(cause, zipfile.BadZipFile):
             return DataError(
-                "a file is damaged: it is not a whole zip archive, which .npz and .keras files are",
+                "a file is damaged: it is not a complete zip archive, as .npz and .keras files are",
                 received=received,
-                remedies=["restore it from where it came, or make it again: regrow run"],
+                remedies=["restore the file, or create it again: regrow run"],
             )
         if (problem := find_refused_variable(cause)) is not None:
             return problem

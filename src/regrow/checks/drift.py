@@ -55,12 +55,12 @@ def compare_profiles(
     for name in dict.fromkeys([*reference, *current]):
         before, now = reference.get(name), current.get(name)
         if before is None or now is None:
-            change = "is new" if before is None else "is no longer there"
+            change = "is new" if before is None else "is missing"
             findings.append(_schema(name, f"the column {change}"))
             continue
         has_values = before["missing"] < 1 and now["missing"] < 1  # else the type is not known
         if before["dtype"] != now["dtype"] and has_values:
-            findings.append(_schema(name, f"was {before['dtype']} and is {now['dtype']} now"))
+            findings.append(_schema(name, f"changed from {before['dtype']} to {now['dtype']}"))
         findings.append(_compare_missing(name, before["missing"], now["missing"], missing_warn))
         if min(_count_values(before), _count_values(now)) < MIN_VALUES:
             continue
@@ -110,7 +110,7 @@ def _count_values(profile: Mapping[str, Any]) -> float:
 
 
 def _compare_missing(name: str, before: float, now: float, limit: float) -> Finding:
-    text = f"missing in {now:.1%} of the rows; it was {before:.1%}"
+    text = f"missing in {now:.1%} of the rows; previously {before:.1%}"
     return _finding(name, "missing", abs(now - before), limit, text)
 
 
@@ -119,7 +119,7 @@ def _compare_numbers(
 ) -> list[Finding]:
     psi = population_stability_index(before["quantiles"], now["quantiles"])
     ks = kolmogorov_smirnov(before["quantiles"], now["quantiles"])
-    means = f"the mean was {before['mean']:.4g} and is {now['mean']:.4g}"
+    means = f"the mean changed from {before['mean']:.4g} to {now['mean']:.4g}"
     return [
         _finding(name, "psi", psi, psi_warn, f"PSI {psi:.3f} (limit {psi_warn:g}); {means}"),
         _finding(name, "ks", ks, ks_warn, f"KS distance {ks:.3f} (limit {ks_warn:g}); {means}"),
@@ -131,7 +131,7 @@ def _compare_categories(
 ) -> Finding:
     """PSI over the nine most frequent values of the reference and all others together."""
     if "categories" not in now:
-        return _schema(name, f"has more than {MAX_CATEGORIES} different values; it had fewer")
+        return _schema(name, f"has more than {MAX_CATEGORIES} different values; previously fewer")
     frequent = list(before["categories"])[: BINS - 1]
     p = [before["categories"][value] for value in frequent]
     q = [now["categories"].get(value, 0.0) for value in frequent]

@@ -136,7 +136,7 @@ def _build(expectation: Expectation) -> Any:
         known = registry.list_registered_expectation_implementations()
         near = difflib.get_close_matches(expectation.type, known, n=3)
         raise UserError(
-            "Great Expectations does not know this expectation",
+            "Great Expectations has no such expectation",
             where="the model's expectations",
             received=expectation.type,
             expected=f"for example {', '.join(near)}" if near else "one of its core expectations",

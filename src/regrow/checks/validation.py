@@ -81,7 +81,7 @@ def _read_table(table: Path) -> pd.DataFrame:
             where=str(table),
             received=f"0 rows, {len(frame.columns)} columns",
             expected="at least one row",
-            remedies=["look at the source: is it empty, or are all its rows unusable?"],
+            remedies=["check whether the source is empty or all its rows are unusable"],
         )
     return frame
 
@@ -135,16 +135,16 @@ def _explain(
     total = len(result["expectations"])
     lines = []
     for check in failed:
-        lines += [_describe(check), f"  why it must hold: {check['why']}"]
+        lines += [_describe(check), f"  reason: {check['why']}"]
         lines += [f"  {_show_example(e, result['id_column'])}" for e in check["examples"]]
     return DataError(
         f"the data does not meet {len(failed)} of {total} expectations; nothing was trained",
         where=f"{table}, {result['rows']:,} rows, counted from 0",
         received="\n".join(lines),
-        expected="all expectations of severity error to be met",
+        expected="every expectation with severity error is met",
         remedies=[
             kept,
-            "correct the data or its source and run again; the champion stays as it is until then",
+            "correct the data or its source and run again; the champion does not change until then",
             "if the data is right, change the expectation in the model's folder",
         ],
     )
@@ -155,9 +155,9 @@ def _describe(check: Mapping[str, Any]) -> str:
     if check["error"]:
         return f"{check['expectation']}: could not be checked: {check['error']}"
     if check["unexpected"] is not None:
-        return f"{check['expectation']}: not so in {_count_rows(check)}"
+        return f"{check['expectation']}: violated in {_count_rows(check)}"
     found = shorten(show(check["observed"]), TEXT_CHARACTERS)
-    return f"{check['expectation']}: not so; found: {found}"
+    return f"{check['expectation']}: violated; found: {found}"
 
 
 def _count_rows(check: Mapping[str, Any]) -> str:
@@ -188,10 +188,10 @@ def _keep_failure(result: Mapping[str, Any], failures: Path) -> str:
             failures.rename(writing / "old")
         (writing / "new").rename(failures)
     except OSError as error:  # such as a full disk: the failed data must be reported all the same
-        return f"the page with all results could not be kept: {error}"
+        return f"the page with all results could not be saved: {error}"
     finally:
         shutil.rmtree(writing, ignore_errors=True)
-    return f"look at all results: {failures / 'validation.html'}"
+    return f"see all results: {failures / 'validation.html'}"
 
 
 def _write(result: Mapping[str, Any], out: Path) -> None:

@@ -41,8 +41,8 @@ def check_room(
             expected=f"{(needed + RESERVE_BYTES) / MIB:,.0f} MiB: {reason}, and "
             f"{RESERVE_BYTES / MIB:.0f} MiB in reserve",
             remedies=[
-                "regrow gc removes what nothing in use needs",
-                "make room, or set REGROW_HOME to a folder on another disk",
+                "regrow gc removes unused files",
+                "free up space, or set REGROW_HOME to a folder on another disk",
             ],
         )
     check_limit(settings, needed, f"for stage {stage} of {model}")
@@ -65,12 +65,14 @@ def check_limit(settings: Settings, needed: int = 0, purpose: str = "") -> None:
     if used + needed > limit:
         more = f" and {needed / MIB:,.0f} MiB are needed {purpose}" if purpose else ""
         raise UserError(
-            "the home is larger than it may be" if used > limit else "the home is nearly full",
+            "the home exceeds its size limit"
+            if used > limit
+            else "the home is close to its size limit",
             where=str(settings.home),
-            received=f"{used / MIB:,.0f} MiB are there{more}",
-            expected=f"at most {limit / MIB:,.0f} MiB, by the variable REGROW_MAX_BYTES",
+            received=f"{used / MIB:,.0f} MiB are used{more}",
+            expected=f"at most {limit / MIB:,.0f} MiB, set in REGROW_MAX_BYTES",
             remedies=[
-                "regrow gc removes what nothing in use needs; regrow gc --keep 1 more of it",
+                "regrow gc removes unused files; regrow gc --keep 1 removes more",
                 "raise REGROW_MAX_BYTES",
             ],
         )

@@ -190,7 +190,7 @@ def _post(url: str, notification: Notification) -> None:
     # The response's body is not read: it may be endless.
     with httpx.stream("POST", url, json=body, timeout=TIMEOUT_S) as response:
         if not response.is_success:
-            raise NotificationRejected(f"the receiver answered {response.status_code}")
+            raise NotificationRejected(f"the recipient responded with {response.status_code}")
 
 
 def _send_by_apprise(url: str, notification: Notification) -> None:
@@ -198,7 +198,7 @@ def _send_by_apprise(url: str, notification: Notification) -> None:
 
     service = apprise.Apprise()
     if not service.add(url):
-        raise NotificationRejected("it is not an address that Apprise knows")
+        raise NotificationRejected("it is not a URL that Apprise supports")
     bad = notification.event in ("failure", "overdue")
     sent = service.notify(
         title=notification.subject,
@@ -206,4 +206,4 @@ def _send_by_apprise(url: str, notification: Notification) -> None:
         notify_type=apprise.NotifyType.WARNING if bad else apprise.NotifyType.INFO,
     )
     if not sent:
-        raise NotificationRejected("the service did not take it")
+        raise NotificationRejected("the service did not accept it")

@@ -132,18 +132,18 @@ class Pipeline:
             raise UserError(
                 f"the result of stage {ref.stage} is no longer in the store",
                 where=str(self.settings.home),
-                received=f"no whole entry {ref.fingerprint[:12]}",
-                remedies=[f"regrow run {ref.model} makes it again"],
+                received=f"no complete entry {ref.fingerprint[:12]}",
+                remedies=[f"regrow run {ref.model} builds it again"],
             )
         # A decision may have been made again since, for the same fingerprint.
         expected = ref.manifest_digest if ref.stage != "publish" else ""
         if expected and entry.manifest.manifest_digest != expected:
             raise UserError(
-                f"the result of stage {ref.stage} is not the one that this run found or made",
+                f"the result of stage {ref.stage} has changed since this run found or built it",
                 where=str(entry.path / MANIFEST),
                 received=f"digest {entry.manifest.manifest_digest}",
                 expected=f"digest {expected}",
-                remedies=[f"remove {entry.path}; regrow run {ref.model} makes it again"],
+                remedies=[f"remove {entry.path}; regrow run {ref.model} builds it again"],
             )
         return entry
 

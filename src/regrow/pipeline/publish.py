@@ -114,8 +114,8 @@ def _score_champion(
         raise Unreachable(
             f"champion {champion.version} could not be scored, so nothing was promoted",
             received=f"{type(error).__name__}: {error}".splitlines()[0],
-            expected=f"its {metric} on the present test data",
-            remedies=["run again; with too little memory, on a larger machine"],
+            expected=f"its {metric} on the current test data",
+            remedies=["run again; if memory is insufficient, use a larger machine"],
         ) from error
     except Exception as error:
         # Of all others, only these say that data and model do not fit each other.

@@ -76,7 +76,7 @@ class PublishRequest:
             return list(self.holds)
         frame = pd.read_parquet(clean.file("table.parquet"))
         severe = severe_columns(compare_to_reference(frame, reference))
-        changed = f"the data has changed severely in {', '.join(severe)}"
+        changed = f"the data has changed drastically in {', '.join(severe)}"
         return [*self.holds, *([Hold("drift", changed)] if severe else [])]
 
     def find_weakness(self, headline: Headline, score: Mapping[str, float]) -> list[Hold]:
@@ -97,7 +97,7 @@ class PublishRequest:
         return [
             Hold(
                 "baseline",
-                f"it is no better than the simplest baseline, {simplest.name}: {gate.metric} "
+                f"it is not better than the simplest baseline, {simplest.name}: {gate.metric} "
                 f"{value:.5g} against {simplest.value:.5g}",
             )
         ]

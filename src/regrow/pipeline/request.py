@@ -135,9 +135,9 @@ def find_holds(spec: ModelSpec, request: RunRequest, older: Iterable[str] = ()) 
     usual = effective_preset(spec, next(iter(spec.presets)))
     split = [name for name in spec.gate.split if request.config.get(name) != usual[name]]
     reasons = {
-        "local files replace the source": sorted(request.sources),
-        "an older version of the data was chosen for": sorted(older),
-        "another split of the data was chosen by": split,
+        "local files were used for the source": sorted(request.sources),
+        "an older version of the data was used for": sorted(older),
+        "the data was split differently by": split,
     }
     return [
         Hold("override", f"{reason} {', '.join(names)}")
@@ -249,7 +249,7 @@ def _check_names(spec: ModelSpec, request: RunRequest) -> None:
         request.data == "sample" or request.versions.keys() & request.sources.keys()
     ):
         raise UserError(
-            "a version of the real data excludes the sample and a file of your own",
+            "--data-version cannot be combined with --sample or with --source for the same source",
             where="--data-version",
             received=", ".join(request.versions),
         )

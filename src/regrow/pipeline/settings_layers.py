@@ -66,12 +66,12 @@ def read_settings_file(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if path.suffix not in (".toml", ".yaml", ".yml"):
-        raise _refuse(path, path.name, "a name that ends in .toml, .yaml or .yml")
+        raise _refuse(path, path.name, "a file name that ends in .toml, .yaml or .yml")
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise _refuse(path, str(reason), "a file of settings") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise _refuse(path, str(reason), "a settings file") from error
     if path.suffix == ".toml":
         try:
             return tomllib.loads(text)
@@ -92,7 +92,7 @@ def read_settings_file(path: str | Path) -> dict[str, Any]:
 
 def _refuse(path: Path, received: str, expected: str) -> UserError:
     return UserError(
-        "the file of settings cannot be used",
+        "the settings file is not valid",
         where=str(path),
         received=received,
         expected=expected,
@@ -109,7 +109,7 @@ def _read_env_file(prefix: str) -> dict[str, str]:
     try:
         found = dotenv_values(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise _refuse(path, str(error), "lines such as NAME=VALUE, in UTF-8") from error
+        raise _refuse(path, str(error), "lines of the form NAME=VALUE, in UTF-8") from error
     return {name: value or "" for name, value in found.items() if name.upper().startswith(prefix)}
 
 
@@ -136,7 +136,7 @@ def _parse(spec: ModelSpec, variables: Mapping[str, str], where: str) -> dict[st
         found = source()
     except SettingsError as error:
         raise UserError(
-            f"a variable of the settings of {spec.name} cannot be read",
+            f"an environment variable for the settings of {spec.name} is not valid",
             where=where,
             received=str(error.__cause__ or error),
             expected="JSON for a list or a mapping, such as [1, 2]",

@@ -32,7 +32,7 @@ def check_stages(on: Mapping[Any, str]) -> None:
     """
     if unknown := [stage for stage in on if stage not in STAGES]:
         raise UserError(
-            "there is no such stage to send elsewhere",
+            "there is no such stage",
             where="--on",
             received=", ".join(unknown),
             expected=", ".join(STAGES),

@@ -28,7 +28,7 @@ def trial_facts(pipeline: Pipeline, refs: Mapping[Stage, StageRef]) -> dict[str,
     shown = next((run for run in runs if run["run"] == published), None)
     if shown is None:
         raise UserError(
-            f"the trainings of {pipeline.spec.name} have no validation loss to rank them by",
+            f"the trainings of {pipeline.spec.name} recorded no validation loss to rank them",
             where="history.json of the stage train",
             received=", ".join(sorted(history[0])) if history else "no training",
             expected="val_loss, as regrow.run_trainings records it",

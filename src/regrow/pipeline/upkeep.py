@@ -46,7 +46,8 @@ class Upkeep:
             return None
         return (
             f"{self.name} was trained {self.age_days:.0f} days ago, more than "
-            f"{self.max_age_days:g} (REGROW_MAX_MODEL_AGE_DAYS): is its data still refreshed?"
+            f"{self.max_age_days:g} (REGROW_MAX_MODEL_AGE_DAYS); check that its data is still "
+            "refreshed"
         )
 
     @property
@@ -55,9 +56,9 @@ class Upkeep:
         if not self.other_libraries:
             return None
         changes = ", ".join(
-            f"{name} {now} (was {then})" for name, (then, now) in self.other_libraries.items()
+            f"{name} {now} (then {then})" for name, (then, now) in self.other_libraries.items()
         )
-        return f"{self.name} was trained with other libraries than are installed: {changes}"
+        return f"{self.name} was trained with other library versions: {changes}"
 
     @property
     def remarks(self) -> list[str]:

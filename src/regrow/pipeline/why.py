@@ -28,7 +28,7 @@ def explain_stages(pipeline: Pipeline, record: RunRecord | None) -> list[dict[st
         if missing:
             reasons = [f"depends on the new result of {need}" for need in missing]
         elif stage == "download" and not sample and pipeline.sources.must_ask:
-            reasons = ["a source was never downloaded"]  # its version is not known before
+            reasons = ["a source has not been downloaded"]  # its version is not known before
         else:
             components = pipeline.components(stage, digests, sample=sample)
             fingerprint = digest_json(components)
@@ -37,13 +37,13 @@ def explain_stages(pipeline: Pipeline, record: RunRecord | None) -> list[dict[st
                 cached = True
                 digests[stage] = entry.digest
             elif entry is not None:
-                reasons = ["the registry has changed: the version is judged again"]
+                reasons = ["the registry has changed: the version will be judged again"]
             else:
                 before = _last_manifest(pipeline, record, stage)
                 if before is None:
                     reasons = ["has never finished"]
                 elif before.fingerprint == fingerprint:
-                    reasons = ["its stored result is gone or damaged"]
+                    reasons = ["its stored result is missing or damaged"]
                 else:
                     reasons = explain(before.components, components)
         verdicts.append(

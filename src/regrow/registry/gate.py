@@ -38,7 +38,7 @@ def decide(
     old = None if champion is None else champion.get(gate.metric, math.nan)
     action, reason = _judge(gate, version, champion_version, new, old)
     if action == "held" and not any(hold.kind == "incompatible" for hold in holds):
-        why = "there is no score of the champion on this data" if old is None else f"it is {old}"
+        why = "the champion has no score on this data" if old is None else f"it is {old}"
         holds = [Hold("incompatible", why), *holds]
     decision = Decision(
         model=model,
@@ -82,7 +82,7 @@ def _judge(
     if champion_version is None:
         return "first", f"version {version} is the first champion, with {figure}"
     if old is None or not math.isfinite(old):
-        return "held", f"{figure}; champion {champion_version} has no figure on this data"
+        return "held", f"{figure}; champion {champion_version} has no score on this data"
     gain = old - new if gate.direction == "minimize" else new - old
     needed = gate.margin * abs(old)
     beside = f"{figure} against {old:.5g} on the same test data"

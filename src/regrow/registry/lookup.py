@@ -77,7 +77,7 @@ def check_version(ref: ChampionRef, tracking_uri: str, home: Home) -> None:
     error = no_such_version(ref.registered, ref.version, standing.versions, tracking_uri)
     on_sample = replace(ref, sample=True, version=None)
     if not ref.sample and read_standing(tracking_uri, on_sample.registered, home).champion:
-        error.remedies = ("--sample takes the champion of the shipped sample", *error.remedies)
+        error.remedies = ("use --sample for the champion of the shipped sample", *error.remedies)
     raise error
 
 
@@ -104,13 +104,13 @@ def no_such_version(
 def no_such_run(name: str, run_id: str, tracking_uri: str) -> DataError:
     """The error that the run of a version was deleted for good, as `mlflow gc` does."""
     return DataError(
-        f"a run of {name} was deleted from MLflow, and its files with it",
+        f"a run of {name} was deleted from MLflow together with its files",
         where=hide_secrets(tracking_uri),
         received=f"no run {run_id}",
-        expected="the run that a registered version was made from",
+        expected="the run that created the registered version",
         remedies=[
             "restore MLflow and its artifacts from a backup",
-            "or delete that version in MLflow as well: the next run publishes a new one",
+            "or delete that version in MLflow as well; the next run publishes a new one",
         ],
     )
 
@@ -139,11 +139,11 @@ def _read_database(path: Path, name: str) -> Standing:
             ).fetchall()
     except sqlite3.Error as error:
         raise UserError(
-            "the registry cannot be read, so it is not known which version is in use",
+            "the registry cannot be read, so the champion is unknown",
             where=str(path),
             received=str(error),
-            expected="the SQLite database of MLflow",
-            remedies=["restore it from a backup", "or name another one by MLFLOW_TRACKING_URI"],
+            expected="MLflow's SQLite database",
+            remedies=["restore it from a backup", "or set MLFLOW_TRACKING_URI to another database"],
         ) from error
     return Standing(
         champion=int(champions[0][0]) if champions else None,
@@ -180,7 +180,7 @@ def _ask_server(address: str, name: str) -> Standing:
                 query["page_token"] = page["next_page_token"]
     except (httpx.HTTPError, ValueError) as error:
         raise Unreachable(
-            "the MLflow server does not answer, so it is not known which version is in use",
+            "the MLflow server does not respond, so the champion is unknown",
             where=address,
             received=hide_secrets(str(error) or type(error).__name__),
             remedies=["check MLFLOW_TRACKING_URI, or start the server, and run again"],

@@ -95,15 +95,15 @@ def open_client(tracking_uri: str, home: Home) -> Any:
     except Exception as error:
         if tracking_uri.startswith("http"):
             raise ConnectionError(
-                hide_secrets(f"no MLflow server answers at {tracking_uri}: {error}")
+                hide_secrets(f"no MLflow server responds at {tracking_uri}: {error}")
             ) from error
         raise explain(error) or UserError(
             "MLflow's database cannot be opened",
             where=tracking_uri,
             received=str(error).splitlines()[0],
             remedies=[
-                "restore it from a backup, or move it away: a new one is created",
-                "name another one by MLFLOW_TRACKING_URI",
+                "restore it from a backup, or move it away so that a new one is created",
+                "set MLFLOW_TRACKING_URI to another database",
             ],
         ) from error
     return client
@@ -176,11 +176,11 @@ def fetch_artifacts(address: str, name: str = "") -> Path:
     if folder is not None:
         if not (folder / name).exists():
             raise Unreachable(
-                "files of a registered version are not there",
+                "files of a registered version are missing",
                 where=str(folder / name),
-                expected="the files that were written when it was registered",
+                expected="all files that were written at registration",
                 remedies=[
-                    "check that the disk they are on is mounted",
+                    "check that their disk is mounted",
                     "restore them from a backup",
                 ],
             )

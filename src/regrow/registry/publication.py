@@ -167,10 +167,10 @@ def _read_champion(registry: Registry) -> Champion | None:
             f"champion {number} of {registry.name} cannot be read, so nothing was promoted",
             where=registry.tracking_uri,
             received=f"{type(error).__name__}: {error}".splitlines()[0],
-            expected="its model, to score it on the present test data",
+            expected="a readable model, to score it on the current test data",
             remedies=[
-                "run again when the storage answers",
-                "if its files are lost: restore them, or make another version the champion by "
+                "run again when the storage is available",
+                "if its files are lost, restore them or choose another champion: "
                 f"regrow rollback {ChampionRef.parse(registry.name).arguments} VERSION",
             ],
         ) from error

@@ -137,7 +137,7 @@ def _roll_back(registry: Registry, version: int | None, why: str) -> Decision:
     target = registry.find(_previous(registry, before) if version is None else version)
     if int(target.version) == before:
         raise UserError(
-            f"version {before} of {registry.name} is the champion already",
+            f"version {before} of {registry.name} is already the champion",
             expected="an earlier version",
             remedies=[f"regrow log {_arguments(registry)} shows them"],
         )
@@ -147,7 +147,7 @@ def _roll_back(registry: Registry, version: int | None, why: str) -> Decision:
         registry,
         target,
         "rolled-back",
-        f"{reason}, which was loaded and answers as it did{': ' * bool(why)}{why}",
+        f"{reason}, which was loaded and reproduces its example{': ' * bool(why)}{why}",
     )
 
 
@@ -175,7 +175,7 @@ def _find_held(registry: Registry, version: int) -> Any:
             received=decision.get("reason", "no decision on it"),
             expected="a version that is held",
             remedies=[
-                f"regrow status {registry.name.partition('.')[0]} shows the versions that are",
+                f"regrow status {registry.name.partition('.')[0]} lists these versions",
                 f"regrow rollback {model} {version} makes any version the champion",
             ],
         )
@@ -192,9 +192,9 @@ def _previous(registry: Registry, champion: int | None) -> int:
         if before is not None and find_veto(log, before) is None:
             return before
     raise UserError(
-        f"{registry.name} has had no other champion that was not rolled back",
+        f"{registry.name} has no other champion to roll back to",
         where=str(registry.decisions),
-        remedies=[f"name a version: regrow rollback {_arguments(registry)} VERSION"],
+        remedies=[f"choose a version: regrow rollback {_arguments(registry)} VERSION"],
     )
 
 
@@ -218,8 +218,8 @@ def check_answers(registry: Registry, version: Any) -> None:
             f"version {version.version} of {registry.name} cannot be used; the champion stays",
             where=registry.tracking_uri,
             received=received.splitlines()[0][:200],
-            expected="the answers that it was published with",
-            remedies=["name another version", "train again: regrow run"],
+            expected="the predictions stored with it",
+            remedies=["choose another version", "retrain the model: regrow run"],
         ) from problem
 
 

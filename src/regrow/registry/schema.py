@@ -55,13 +55,13 @@ def match_schema(
     if found not in known or not own:
         address = shlex.quote(database_address(path))
         raise UserError(
-            f"MLflow's database is one of {'an older' if found in known else 'a newer'} MLflow",
+            f"the MLflow database is from {'an older' if found in known else 'a newer'} MLflow",
             where=str(path),
             received=f"schema {found}",
             expected=f"schema {expected}, of MLflow {version}",
-            remedies=[f"copy the file, then mlflow db upgrade {address}"]
+            remedies=[f"copy the file, then run mlflow db upgrade {address}"]
             if found in known
-            else ["install the versions of regrow and MLflow that have written it"],
+            else ["install the versions of regrow and MLflow that wrote it"],
         )
     with exclusive(home.lock("mlflow-database")):
         if _read_revision(path) != found:

@@ -74,10 +74,10 @@ def _copy_database(database: Path, copy: Path) -> set[str]:
             return {name for (name,) in target.execute("SELECT name FROM registered_models")}
     except sqlite3.Error as error:
         raise UserError(
-            "the registry cannot be read, so there is no backup",
+            "the registry cannot be read, so no backup was written",
             where=str(database),
             received=str(error),
-            expected="the SQLite database of MLflow",
+            expected="MLflow's SQLite database",
         ) from error
 
 

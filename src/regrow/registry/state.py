@@ -50,7 +50,7 @@ def read_state(ref: ChampionRef, settings: Settings) -> ChampionState | None:
         problem = (
             None
             if alias == logged
-            else f"the registry has {_name(alias)} as champion, and the log has {_name(logged)}"
+            else f"the registry has {_name(alias)} as champion, but the log has {_name(logged)}"
         )
     except UserError as error:
         alias, frozen, libraries = logged, None, None

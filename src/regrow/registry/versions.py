@@ -134,15 +134,15 @@ class Registry:
         name, ref = next(iter(expected), MODEL), ChampionRef.parse(self.name)
         if found.get(name) is None or found[name] != expected[name]:
             raise DataError(
-                f"the model of {self.name} version {version.version} is not the one that was "
-                "registered, and is not loaded",
+                f"the model of {self.name} version {version.version} differs from the registered "
+                "model and was not loaded",
                 where=str(folder / name),
                 received=f"sha256 {found[name]}" if name in found else "no such file",
                 expected=f"sha256 {expected[name]}" if expected else "a model",
                 remedies=[
                     "restore the file from a backup",
                     f"go back to another version: regrow rollback {ref.arguments} VERSION",
-                    f"train it again: regrow run {ref.model}",
+                    f"retrain it: regrow run {ref.model}",
                 ],
             )
         return folder / name
@@ -152,7 +152,7 @@ class Registry:
         try:
             self.set_tag(version.version, TAG, json.dumps(digests))
         except Exception as error:  # MLflow's servers and databases refuse in many ways
-            log.warning("%s: the digest of its model is not recorded: %s", self.name, error)
+            log.warning("%s: cannot record the digest of its model: %s", self.name, error)
         else:
             report_recorded(self.name, version.version, digests)
 

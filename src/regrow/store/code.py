@@ -182,7 +182,7 @@ def _data_files(module: Module, line: int, declared: bool) -> set[Path]:
     if "." not in module.name and module.path.name != "__init__.py":
         if declared:
             return set()
-        raise cannot_follow(module, line, "a file beside a module that is in no package")
+        raise cannot_follow(module, line, "a file next to a module that is not in a package")
     return {
         path
         for path in module.path.parent.rglob("*")
@@ -210,7 +210,7 @@ def _check_library(module: Module, reference: Reference, top: str, packages: lis
 
 def _undeclared(name: str, where: str, packages: list[str]) -> UserError:
     return UserError(
-        f"the code of {name!r} is in no declared package, so a change in it would not be noticed",
+        f"the code of {name!r} is not in a declared package, so changes would not be detected",
         where=where,
         received=name,
         expected=f"a module of {', '.join(packages)}, or an installed library",

@@ -69,7 +69,9 @@ class SettingsView:
                 where="the stage's StageSpec in spec.py",
                 received=name,
                 expected=", ".join(sorted(self._names)) or "no setting",
-                remedies=[f"add {name!r} to its config, so that a change makes the result anew"],
+                remedies=[
+                    f"add {name!r} to its config, so that a change causes the stage to run again"
+                ],
             )
 
 

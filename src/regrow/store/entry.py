@@ -84,7 +84,7 @@ def find_changes(manifest: Manifest, model: str, stage: str, fingerprint: str) -
     if found != place:
         changes.append(f"its manifest is of {found}")
     if not manifest.manifest_digest:
-        changes.append("it has no digest of its facts")
+        changes.append("it contains no digest of its facts")
     elif manifest.manifest_digest != manifest.compute_digest():
         changes.append("its facts or its list of files were changed")
     return changes
@@ -98,5 +98,5 @@ def find_damage(entry: Entry) -> list[str]:
         if not path.is_file():
             damaged.append(f"{name} is missing")
         elif path.stat().st_size != info.bytes or digest_file(path) != info.sha256:
-            damaged.append(f"{name} has other content")
+            damaged.append(f"{name} has different contents")
     return damaged

@@ -226,9 +226,9 @@ def _constant(node: ast.expr) -> str | None:
 def cannot_follow(module: Module, line: int, what: str) -> UserError:
     """The error of code that a fingerprint would miss."""
     return UserError(
-        "which code a stage runs cannot be read, so a change in it would not be noticed",
+        "the code that a stage runs cannot be determined, so changes would not be detected",
         where=f"{module.path}:{line}",
         received=what,
-        expected="an import statement, or a name that is a constant",
+        expected="an import statement, or a constant name",
         remedies=["import the module by name", "or list the files in ModelSpec.files"],
     )

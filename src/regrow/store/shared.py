@@ -49,7 +49,7 @@ class SharedStore:
 
         if "@" in urlsplit(url).netloc:
             raise UserError(
-                "credentials do not belong in an address, which is logged and shown",
+                "the address contains credentials, but addresses are logged and displayed",
                 where="REGROW_SHARED_STORE",
                 expected=EXAMPLE,
                 remedies=["set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role"],
@@ -58,7 +58,7 @@ class SharedStore:
             found: Any = fs.FileSystem.from_uri(url)
         except (ValueError, OSError, NotImplementedError) as error:
             raise UserError(
-                "the shared store's address cannot be used",
+                "the address of the shared store is not valid",
                 where="REGROW_SHARED_STORE",
                 received=f"{url}: {error}",
                 expected=EXAMPLE,
@@ -83,7 +83,7 @@ class SharedStore:
             manifest = Manifest.model_validate(content)
             changes = find_changes(manifest, model, stage, fingerprint)
             if changes or any(map(_leads_out, manifest.files)):
-                raise ValueError(", ".join(changes) or "a file would be outside of its folder")
+                raise ValueError(", ".join(changes) or "a file would be outside its folder")
             shutil.rmtree(into, ignore_errors=True)
             into.mkdir(parents=True)
             (into / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
@@ -93,10 +93,10 @@ class SharedStore:
             if damaged := find_damage(Entry(into, manifest)):
                 raise ValueError(", ".join(damaged))
         except NotSigned as error:
-            log.warning("%s (%s): the result is made anew", error.what, error.received)
+            log.warning("%s (%s): the result will be built again", error.what, error.received)
             return None
         except (ValidationError, ValueError, FileNotFoundError) as error:
-            log.warning("%s in the shared store is damaged and is removed: %s", place, error)
+            log.warning("removed a damaged entry in the shared store: %s (%s)", place, error)
             shutil.rmtree(into, ignore_errors=True)
             self.remove(f"{place}/{MANIFEST}")
             return None
@@ -185,12 +185,12 @@ class SharedStore:
             raise
         except OSError as error:
             raise Unreachable(
-                "the shared store does not answer, or refuses",
+                "the shared store does not respond or refuses access",
                 where=self.url,
                 received=str(error).splitlines()[0],
                 remedies=[
-                    "is REGROW_SHARED_STORE right, and are the credentials there?",
-                    "what is finished here is kept: the next run goes on from it",
+                    "check REGROW_SHARED_STORE and the credentials",
+                    "run again later: finished stages are kept",
                 ],
             ) from error
 

@@ -40,7 +40,7 @@ class Signer:
                 where=KEY,
                 received=f"{len(key)} characters",
                 expected=f"at least {MIN_CHARACTERS} characters, the same on every machine",
-                remedies=["make one: openssl rand -hex 32"],
+                remedies=["generate a key with openssl rand -hex 32"],
             )
         self._key = key.encode() if key is not None else None
 
@@ -56,20 +56,20 @@ class Signer:
 
         Raises:
             NotSigned: there is a key, and the object was not signed with it.
-            ValueError: it is no JSON object.
+            ValueError: it is not a JSON object.
         """
         content = json.loads(text)
         if not isinstance(content, dict):
-            raise ValueError("it is no JSON object")
+            raise ValueError("it is not a JSON object")
         found = str(content.pop(FIELD, ""))
         if self._key is not None:
             expected = self._signature(name, content)
             if not hmac.compare_digest(found.encode(), expected.encode()):
                 raise NotSigned(
-                    f"{name} in the shared store is not signed with the key of this machine",
+                    f"{name} in the shared store is not signed with this machine's key",
                     where=KEY,
                     received="a wrong signature" if found else "no signature",
-                    expected="the signature of a machine with the same key",
+                    expected="a signature made with the same key",
                     remedies=[f"set the same {KEY} on every machine and worker"],
                 )
         return content
