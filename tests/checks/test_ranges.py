@@ -33,7 +33,7 @@ def test_a_row_counts_once_and_each_of_its_columns_is_named() -> None:
     said = describe_ranges(found, "m version 3")
     assert said is not None
     assert said.startswith(
-        "3 of 4 rows lie outside what the training of m version 3 has seen: a (2"
+        "3 of 4 rows are outside the training range of m version 3 has seen: a (2"
     )
 
 

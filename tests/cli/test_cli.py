@@ -295,4 +295,4 @@ def test_rows_outside_what_training_has_seen_are_predicted_and_counted(
     found = json.loads(done.stdout)
     assert len(found["predictions"]) == found["ranges"]["rows"] == 20
     assert found["ranges"]["outside"] == found["ranges"]["columns"]["temperature_c"]["rows"] == 3
-    assert "3 of 20 rows lie outside" in done.stderr
+    assert "3 of 20 rows are outside" in done.stderr

@@ -240,7 +240,7 @@ def test_weights_come_from_where_they_were_asked_for(tmp_path: Path) -> None:
     environment = {"REGROW_HOME": str(tmp_path / "home")}
     nowhere = read_environment(environment)
     assert obtain_weights("mobilenet", "random", nowhere) is None
-    with pytest.raises(UserError, match="no such file of weights"):
+    with pytest.raises(UserError, match="the weights file does not exist"):
         obtain_weights("mobilenet", "gone.h5", nowhere)
     for backbone in ("mobilenet", "vgg16"):  # never silently random
         with pytest.raises(SourceError) as raised:

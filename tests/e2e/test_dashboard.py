@@ -76,7 +76,7 @@ class Ui:
         def ready() -> bool:
             text = self.read_log()
             assert self.process.poll() is None, text
-            return "Ctrl-C ends all" in text and "started!" in text
+            return "press Ctrl-C to stop" in text and "started!" in text
 
         wait_for("make ui", ready)
 
@@ -118,7 +118,7 @@ def test_both_servers_answer_on_this_machine_only_with_everything_deployed(ui: U
     assert not any(d["paused"] for d in made)
     text = ui.read_log()
     assert "paused schedule, every day at 04:00 Etc/UTC: air-quality" in text
-    assert "regrow ui --schedules starts them" in text
+    assert "to activate them, use regrow ui --schedules" in text
     pages = ui.server.url.removesuffix("/api")
     assert httpx.get(f"{pages}/reports/none.html", timeout=60).status_code == 401
     assert ui.server.client.get(f"{pages}/reports/none.html").status_code == 404

@@ -244,7 +244,7 @@ def test_a_damaged_model_is_reported(home: Path, tmp_path: Path) -> None:
     made = write_backup(tmp_path / "backup.zip", settings_of(home))
     [said] = made["damaged"]
     assert said.startswith("air-quality.sample version 1: ")
-    assert said.endswith("model.keras is not the file that was registered")
+    assert said.endswith("model.keras differs from the registered file")
 
 
 def test_doctor_tells_the_age_of_the_last_backup(home: Path, tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def test_what_was_tampered_with_is_refused_and_nothing_stored(bundle: Path, tmp_
         assert not outside.exists()
 
     refuse(swap(bundle, out, "model.keras"), "another digest|more than is allowed")
-    refuse(swap(bundle, out, CONTENTS), "list of contents was changed")
+    refuse(swap(bundle, out, CONTENTS), "manifest was changed")
     refuse(rewrite(bundle, out, lambda n, d: None if n.endswith("npz") else d), "lacks a member")
     shutil.copy(bundle, out)
     with zipfile.ZipFile(out, "a") as archive:
@@ -209,7 +209,7 @@ def test_what_was_tampered_with_is_refused_and_nothing_stored(bundle: Path, tmp_
         listed["downloads"] = {"0" * 64: "air-quality"}
 
     refuse(relist(bundle, out, promise), "no bundle of this version")
-    with pytest.raises(DataError, match="not the bundle that was announced"):
+    with pytest.raises(DataError, match="the digest of the bundle does not match"):
         import_into(home, bundle, sha256="0" * 64)
     assert state_of(home) == []
 

@@ -109,7 +109,7 @@ def test_a_missing_model_is_no_fault_of_the_files(
     with pytest.raises(UserError, match="no champion"):
         predict_folder(ChampionRef(SPEC.name), settings, inbox, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
-    with pytest.raises(UserError, match="taken for inputs"):
+    with pytest.raises(UserError, match="the outputs would be used as inputs"):
         predict_folder(CHAMPION, settings, inbox, inbox / "out")
 
 
@@ -134,7 +134,7 @@ def test_drift_of_the_training_data_itself_is_none_and_of_shifted_inputs_is_told
     page = Path(found["report"]).read_text()
     assert "hot &lt;summer&gt;.parquet" in page
     assert "temperature_c: KS distance" in page
-    assert "columns have moved beyond the limits, over 1,500 rows" in page
+    assert "columns have changed beyond the limits in 1,500 rows" in page
     assert json.loads(Path(found["report"]).with_suffix(".json").read_text())["rows"] == 1500
 
 

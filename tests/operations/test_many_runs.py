@@ -174,10 +174,10 @@ def test_a_backfills_settings_reach_every_run(versions: list[Path]) -> None:
 
 
 ERRORS: dict[str, tuple[list[str], str]] = {
-    "nothing recorded": (["backfill", "deep-dream"], "files of its sources"),
+    "nothing recorded": (["backfill", "deep-dream"], "files for its sources"),
     "files and versions": (
         ["backfill", "air-quality", "--source=air-quality=x", "--data-version=air-quality=1"],
-        "not both",
+        "either files or recorded versions",
     ),
     "no such version": (
         ["backfill", "air-quality", "--data-version", "air-quality=abc"],

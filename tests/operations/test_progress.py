@@ -127,7 +127,7 @@ def test_notes_are_printed_wherever_progress_goes(is_terminal: bool) -> None:
     console = Console(file=out, width=80, force_terminal=is_terminal, color_system=None)
     with terminal_bars(console):
         report("stages", 3, 6)
-        note("the training resumes after epoch 12 of 50")
-    assert "the training resumes after epoch 12 of 50\n" in out.getvalue()
+        note("training resumes after epoch 12 of 50")
+    assert "training resumes after epoch 12 of 50\n" in out.getvalue()
     note("nobody listens any more")
     assert "nobody" not in out.getvalue()

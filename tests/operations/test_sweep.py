@@ -74,14 +74,18 @@ def test_a_range_is_of_numbers_in_order() -> None:
 
 
 NONSENSE: dict[str, tuple[str, dict[str, Any], str]] = {
-    "range in a grid": ("stacked-autoencoder", {"over": {"noise": RATES}}, "a grid needs a list"),
+    "range in a grid": (
+        "stacked-autoencoder",
+        {"over": {"noise": RATES}},
+        "a grid requires a list",
+    ),
     "budget of a grid": ("stacked-autoencoder", {"budget_s": 3}, "every combination"),
-    "no number": ("stacked-autoencoder", {"method": "random"}, "needs a number of trials"),
-    "test figure": ("stacked-autoencoder", {"metric": "mse"}, "a figure on validation data"),
+    "no number": ("stacked-autoencoder", {"method": "random"}, "requires a number of trials"),
+    "test figure": ("stacked-autoencoder", {"metric": "mse"}, "a metric on validation data"),
     "set and varied": (
         "stacked-autoencoder",
         {"overrides": {"noise": 0.5}},
-        "is varied and set to one value",
+        "is both varied and set to a single value",
     ),
     "twice": ("stacked-autoencoder", {"over": {"noise": [0.1, 0.1]}}, "given twice"),
     "unknown": ("stacked-autoencoder", {"over": {"nois": [0.1]}}, "not valid"),
@@ -104,7 +108,7 @@ def test_nonsense_is_refused_before_anything_runs(name: str) -> None:
 
 def test_a_setting_that_no_training_reads_is_refused() -> None:
     stages = {**CODER.stages, "train": replace(CODER.stages["train"], config=("noise",))}
-    with pytest.raises(UserError, match="would all be the same"):
+    with pytest.raises(UserError, match="would be identical"):
         check_sweep(replace(CODER, stages=stages), ask(over={"widths": [[8], [16]]}))
 
 
@@ -115,7 +119,7 @@ def test_a_setting_that_no_training_reads_is_refused() -> None:
         (["noise=[]"], "a list of values or a range"),
         (["noise"], "NAME=VALUE"),
         (["noise=0.2..0.1"], "is not below"),
-        (["noise=0..1:log"], "values above 0"),
+        (["noise=0..1:log"], "values greater than 0"),
         (["noise=a..b"], "not a range of numbers"),
         (["noise=[0.1]", "noise=[0.2]"], "given twice"),
     ],

@@ -50,7 +50,7 @@ def test_columns_are_taken_for_what_they_are() -> None:
     assert guess.categories == ["plan", "active"]
     assert guess.texts == ["remark"]
     assert guess.reasons == [
-        "code: left out, text with 200 different values",
+        "code: left out, because it is text with 200 different values",
         "country: left out, it has 1 different values",
     ]
 
@@ -106,7 +106,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     [
         ("a,b\n1,2\n2,3\n", "c", "no column 'c'"),
         ("a,b\n", None, "no rows"),
-        ("a,b\n1,2\n1,3\n", "b", "no column could be an input"),
+        ("a,b\n1,2\n1,3\n", "b", "no column can be used as an input"),
         ("", None, "the file is not a table"),
     ],
 )
@@ -123,6 +123,6 @@ def test_lists_in_a_parquet_file_are_no_inputs_and_no_target() -> None:
     frame = customers()
     frame["tags"] = [[n, n] for n in range(ROWS)]
     guess = guess_columns(frame, "customers.parquet", "churned")
-    assert "tags: left out, it has lists or mappings" in guess.reasons
+    assert "tags: left out, because it contains lists or mappings" in guess.reasons
     with pytest.raises(UserError, match="cannot be predicted"):
         guess_columns(frame, "customers.parquet", "tags")

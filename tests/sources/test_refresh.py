@@ -383,7 +383,7 @@ def test_a_backfill_goes_through_what_was_recorded_and_gc_leaves_the_newest(
     assert backfilled(versions=short) == [sha256(contents[3]), sha256(FIRST)]
     with pytest.raises(UserError, match="no version 'abc'"):
         backfilled(versions=[{NAME: "abc"}])
-    with pytest.raises(ValidationError, match="not both"):
+    with pytest.raises(ValidationError, match="either files or recorded versions"):
         BackfillRequest(model=NAME, files=[{NAME: tmp_path}], versions=short)
     collect_garbage(settings, keep=2, dry_run=False)
     # What is declared can be downloaded again; of the others, the cache has the only copy.

@@ -106,9 +106,9 @@ class Archive(Generic[ListingT]):
         """
         if path.exists():
             raise UserError(
-                f"there is something at the {self.kind}'s place already",
+                f"the {self.kind} already exists",
                 where=str(path),
-                remedies=["name another file, or remove this one"],
+                remedies=["choose another path, or remove this file"],
             )
 
     def unpack(self, path: Path, folder: Path) -> ListingT:
@@ -126,7 +126,7 @@ class Archive(Generic[ListingT]):
             needed = sum(info.bytes for info in listing.files.values())
             if shutil.disk_usage(folder).free < needed:
                 raise UserError(
-                    f"there is too little room for the {self.kind}",
+                    f"there is not enough space for the {self.kind}",
                     where=str(folder.parent),
                     expected=f"{needed / 2**20:,.0f} MiB free",
                 )
@@ -155,7 +155,7 @@ class Archive(Generic[ListingT]):
         found = digest_file(folder / self.listing_name)
         if found != stated:
             raise DataError(
-                f"the {self.kind}'s list of contents was changed; nothing was stored",
+                f"the {self.kind}'s manifest was changed; nothing was stored",
                 where=f"{path}, {self.listing_name}",
                 received=f"sha256 {found}",
                 expected=f"sha256 {stated[:64]}",
@@ -165,11 +165,11 @@ class Archive(Generic[ListingT]):
             return self.listing.model_validate_json((folder / self.listing_name).read_bytes())
         except ValidationError as error:
             raise DataError(
-                f"this is no {self.kind} of this version of regrow; nothing was stored",
+                f"this {self.kind} is not from this version of regrow; nothing was stored",
                 where=f"{path}, {self.listing_name}",
                 received=str(error)[:500],
-                expected=f"format 1, as {self.command} writes it",
-                remedies=["write it again with the version of regrow that is here"],
+                expected=f"format 1, as written by {self.command}",
+                remedies=["write it again with this version of regrow"],
             ) from error
 
 

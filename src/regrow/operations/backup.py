@@ -76,10 +76,10 @@ def write_backup(path: Path, settings: Settings) -> dict[str, Any]:
             write_json(home.last_backup, last)
     except LockTimeout as error:
         raise UserError(
-            "another backup is being written, or a publication takes too long",
+            "another backup is being written, or a publication is taking too long",
             where=str(home),
             received=str(error),
-            remedies=["run regrow backup again when it has ended"],
+            remedies=["run regrow backup again when it has finished"],
         ) from error
     except OSError as error:
         raise UserError(
@@ -103,7 +103,7 @@ def _check_not_empty(home: Home) -> None:
         raise UserError(
             "there is nothing to back up: no registry, no decisions, no recorded versions",
             where=str(home),
-            remedies=["set REGROW_HOME to the home that is meant"],
+            remedies=["set REGROW_HOME to the home to back up"],
         )
 
 
@@ -175,7 +175,7 @@ def _list_left_out(settings: Settings, versions: list[StoredVersion]) -> Iterato
             f"sqlite3 '{database}' \".backup 'COPY'\", and then copy the folder {home.artifacts}"
             if database
             else "back up its database (PostgreSQL: pg_dump), and then the folder or bucket of its "
-            "artifacts; the order matters, as a version's files are written before it"
+            "artifacts, in this order, because the files of a version are written first"
         )
         yield LeftOut(f"the registry at {hide_secrets(address)}", how)
     for version in versions:
@@ -183,7 +183,7 @@ def _list_left_out(settings: Settings, versions: list[StoredVersion]) -> Iterato
             folder = local_path(each)
             if folder is None or not folder.is_relative_to(home.artifacts):
                 where = hide_secrets(each)
-                yield LeftOut(f"files of {version}", f"they are outside the home: copy {where}")
+                yield LeftOut(f"files of {version}", f"they are outside the home; copy {where}")
 
 
 def _find_damage(
@@ -196,5 +196,5 @@ def _find_damage(
         for name, digest in version.digests.items():
             info = written.get((folder / name).relative_to(home.path).as_posix())
             if info is None or info.sha256 != digest:
-                found = "is missing" if info is None else "is not the file that was registered"
+                found = "is missing" if info is None else "differs from the registered file"
                 yield f"{version}: {name} {found}"

@@ -87,7 +87,7 @@ class Contents(Listing):
             needed |= dict.fromkeys((one.model_file, one.example_file, *one.files.values()), "")
         for name, digest in needed.items():
             if name not in self.files:
-                raise ValueError(f"{name} is used and not listed")
+                raise ValueError(f"{name} is used but not listed")
             if digest and self.files[name].sha256 != digest:
                 raise ValueError(f"{name} is listed with another digest")
         return self

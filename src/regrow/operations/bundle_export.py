@@ -106,9 +106,9 @@ def _plan(
             _find_sources(spec, settings, files, downloads, versions, absent)
     if not champions and not downloads:
         raise UserError(
-            "there is nothing to bundle: no champion, and no source was asked for",
+            "there is nothing to export: no champion exists, and no source was requested",
             where=str(settings.home),
-            remedies=["train a model: regrow run air-quality", "name models by --model"],
+            remedies=["train a model: regrow run air-quality", "choose models with --model"],
         )
     lock = settings.project / LOCK
     if lock.is_file():

@@ -121,11 +121,11 @@ def unpacked(path: Path, home: Path, sha256: str | None) -> Iterator[tuple[Path,
         raise UserError("there is no such bundle", where=str(path), expected="a file")
     if sha256 is not None and (found := digest_file(path)) != sha256.lower():
         raise DataError(
-            "this is not the bundle that was announced; nothing was read of it",
+            "the digest of the bundle does not match --sha256; nothing was read",
             where=str(path),
             received=f"sha256 {found}",
             expected=f"sha256 {sha256.lower()}",
-            remedies=["fetch it again"],
+            remedies=["copy it again"],
         )
     home.mkdir(parents=True, exist_ok=True)
     with exclusive(import_lock(Home(home))), _make_folder(Home(home)) as folder:
@@ -152,10 +152,10 @@ def _check_champion(one: BundledChampion, folder: Path) -> Release:
         difference = f"{type(error).__name__}: {error}"
     if difference:
         raise DataError(
-            f"the champion of {one.registered} does not answer as it did; nothing was stored",
+            f"the champion of {one.registered} does not reproduce its example; nothing was stored",
             where=one.model_file,
             received=difference[:300],
-            expected="the answers that were exported with it",
+            expected="the predictions that were exported with it",
             remedies=["install the versions in the bundle's requirements.lock"],
         )
     return Release(
@@ -177,7 +177,7 @@ def _register(one: BundledChampion, release: Release, settings: Settings) -> dic
 
     def judge(version: int, present: Champion | None) -> Decision:
         champion = present.version if present else None
-        came = f"version {version} came in a bundle, where it was champion {one.version}"
+        came = f"version {version} was imported from a bundle, where it was champion {one.version}"
         back = f"regrow rollback {one.model} {version}{one.ref.options}"
         return Decision(
             model=one.registered,
@@ -189,7 +189,7 @@ def _register(one: BundledChampion, release: Release, settings: Settings) -> dic
             challenger=one.value,
             champion=None,
             margin=0.0,
-            reason=f"{came}, and is the first champion here"
+            reason=f"{came}, and is now the first champion"
             if champion is None
             else f"champion {champion} stays; {came}: {back} makes it the champion",
             data_version=one.tags.get("regrow.data_version", ""),

@@ -101,7 +101,7 @@ def _check_paths(spec: ModelSpec) -> str:
             load(path)
         except (ImportError, AttributeError) as error:
             raise UserError(
-                "a dotted path leads nowhere",
+                "a dotted path does not exist",
                 where=f"the specification of {spec.name}",
                 received=f"{path}: {error}",
                 expected='"package.module:name"',
@@ -126,8 +126,8 @@ def _check_settings(spec: ModelSpec) -> str:
             "no stage reads these settings",
             where=f"the settings of {spec.name}",
             received=", ".join(unused),
-            expected="settings that a StageSpec names in its config",
-            remedies=["name them there, or remove them"],
+            expected="settings that a StageSpec lists in its config",
+            remedies=["list them there, or remove them"],
         )
     return f"{len(fields)} settings, presets {', '.join(spec.presets)}"
 
@@ -158,16 +158,16 @@ def _check_expectations(spec: ModelSpec, clean: Entry) -> str:
     failed = [r for r in results if not r["success"] and r["severity"] == "error"]
     if failed:
         raise UserError(
-            f"{len(failed)} of {len(results)} expectations do not hold",
+            f"{len(failed)} of {len(results)} expectations are not met",
             where=f"the first {len(frame):,} rows of the cleaned table",
             received="\n".join(
-                f"{r['expectation']}: {r['error'] or 'not so'}, "
+                f"{r['expectation']}: {r['error'] or 'violated'}, "
                 f"{'; '.join(str(e['value']) for e in r['examples'])}"
                 for r in failed
             ),
             remedies=["correct the data or the expectation"],
         )
-    return f"{len(results)} hold on {len(frame):,} rows"
+    return f"{len(results)} are met on {len(frame):,} rows"
 
 
 def _sample(table: Path) -> Any:
@@ -197,7 +197,7 @@ def _train(spec: ModelSpec, pipeline: Pipeline, clean: StageRef, folder: Path) -
         report,
     )
     facts = load(stage.run)(context)
-    return f"{facts.get('parameters', 0):,} parameters, one epoch on {SAMPLE_ROWS:,} rows at most"
+    return f"{facts.get('parameters', 0):,} parameters, one epoch on {SAMPLE_ROWS:,} rows"
 
 
 def _load_elsewhere(spec: ModelSpec, settings: Settings, folder: Path) -> str:
@@ -223,7 +223,7 @@ def _load_elsewhere(spec: ModelSpec, settings: Settings, folder: Path) -> str:
             "the saved model cannot be used in another process",
             where=spec.stages["train"].run,
             received=lines[-1],
-            expected="a model whose classes are registered with Keras, in modules of the project",
+            expected="a model whose classes are registered with Keras in modules of the project",
             remedies=["register layers: @keras.saving.register_keras_serializable()"],
         )
-    return "the same answers in a new process"
+    return "the same predictions in a new process"

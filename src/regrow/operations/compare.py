@@ -147,7 +147,7 @@ def compare_runs(names: Sequence[str], settings: Settings) -> Comparison:
     """
     if len(names) < 2:
         raise UserError(
-            "a comparison needs at least two runs",
+            "a comparison requires at least two runs",
             received=", ".join(names) or "none",
             remedies=["regrow compare air-quality air-quality~1 compares the last two"],
         )

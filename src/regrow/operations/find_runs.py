@@ -92,7 +92,7 @@ def _unknown(home: Home, name: str, received: str | None = None) -> UserError:
         where=str(home.runs),
         received=received or name,
         expected="an id, MODEL, MODEL~1 for the run before the last, or REGISTERED@VERSION"
-        + ("; the newest runs:\n" + "\n".join(known) if known else "; nothing has been run yet"),
+        + ("; the newest runs:\n" + "\n".join(known) if known else "; there are no runs yet"),
     )
 
 

@@ -107,9 +107,9 @@ def _ask_registry(settings: Settings, keep: int) -> tuple[set[str], set[tuple[st
                 fingerprints |= {v for key, v in tags if key.startswith(FINGERPRINT_TAG)}
     except ConnectionError as error:
         raise UserError(
-            "the registry cannot be asked what is in use, so nothing was removed",
+            "the registry is not available, so nothing was removed",
             received=str(error).splitlines()[0],
-            remedies=["start the MLflow server, or set MLFLOW_TRACKING_URI to where it is"],
+            remedies=["start the MLflow server, or set MLFLOW_TRACKING_URI to its address"],
         ) from error
     return fingerprints, versions
 
@@ -174,7 +174,7 @@ def _find_scratch(home: Home, manifests: dict[Path, Manifest]) -> Iterator[Garba
         if path.name in finished:
             why = "its stage is finished"
         elif not is_recent(_modified_s(path)):
-            why = f"nothing was done here for {RESUMABLE.days} days"
+            why = f"no activity for {RESUMABLE.days} days"
         else:
             continue
         yield Garbage("scratch", path, _size_bytes(path), path.parts[-3], why)
@@ -205,11 +205,11 @@ def _find_downloads(settings: Settings, kept: list[Manifest], keep: int) -> Iter
             needed |= {source["sha256"], source.get("archive", source)["sha256"]}
     for path in find_paths(downloads, "??/*"):
         if path.name not in needed:
-            why = "neither a version of a source that is kept nor a result comes from it"
+            why = "no kept source version and no result uses it"
             yield Garbage("download", path, _size_bytes(path), "", why)
     for path in find_paths(downloads, ".tmp-*"):
         if not is_recent(_modified_s(path)):
-            yield Garbage("download", path, _size_bytes(path), "", "it was never finished")
+            yield Garbage("download", path, _size_bytes(path), "", "it is incomplete")
 
 
 def _find_reports(

@@ -55,9 +55,9 @@ def collect_garbage(settings: Settings, *, keep: int, dry_run: bool) -> dict[str
                 removed = [item for item in found.garbage if _remove(settings, item, keep)]
     except LockTimeout as error:
         raise UserError(
-            "another clean-up is at work",
+            "another clean-up is running",
             where=str(settings.home),
-            remedies=["run regrow gc again when it has ended"],
+            remedies=["run regrow gc again when it has finished"],
         ) from error
     return {
         "dry_run": dry_run,
@@ -99,10 +99,10 @@ def _remove(settings: Settings, item: Garbage, keep: int) -> bool:
         return False
     except OSError as error:
         raise UserError(
-            "something that is not needed could not be removed",
+            "an unused file or folder could not be removed",
             where=str(item.path),
             received=error.strerror or str(error),
-            remedies=["allow writing there and run regrow gc again: it goes on"],
+            remedies=["allow writing there and run regrow gc again"],
         ) from error
     return True
 

@@ -64,7 +64,7 @@ def _read_tables(spec: ModelSpec, paths: Sequence[Path]) -> list[pd.DataFrame]:
             f"drift cannot be measured for {spec.name}: its inputs are not a table",
             received=spec.name,
             expected="a model whose inputs are rows and columns, such as air-quality",
-            remedies=["regrow run warns of drift in the source's own data for every model"],
+            remedies=["for all models, regrow run warns about drift in the data of the source"],
         )
     frames = [load(spec.read_inputs)(path) for path in paths]
     if all(frame.empty for frame in frames):
@@ -95,10 +95,16 @@ def _compare(
 
 
 def _describe_drift(rows: int, columns: int, drifted: Sequence[str]) -> str:
-    moved = f"{len(drifted)} of {columns} columns have moved" if drifted else "No column has moved"
-    few = "" if rows >= MIN_VALUES else f" With fewer than {MIN_VALUES} rows only what is missing "
-    few += "" if rows >= MIN_VALUES else "was compared: chance alone moves distributions more."
-    return f"{moved} beyond the limits, over {rows:,} rows.{few}"
+    moved = (
+        f"{len(drifted)} of {columns} columns have changed" if drifted else "No column has changed"
+    )
+    few = "" if rows >= MIN_VALUES else f" With fewer than {MIN_VALUES} rows, only missing values "
+    few += (
+        ""
+        if rows >= MIN_VALUES
+        else "were compared, because differences in the distributions could be due to chance."
+    )
+    return f"{moved} beyond the limits in {rows:,} rows.{few}"
 
 
 def _write(result: dict[str, Any], drawn: Sequence[Distribution], path: Path) -> Path:

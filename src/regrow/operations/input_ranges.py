@@ -55,6 +55,6 @@ def describe_ranges(found: Mapping[str, Any] | None, used: str) -> str | None:
         f"{name} ({one['rows']:,}; seen: {one['seen']})" for name, one in found["columns"].items()
     )
     return (
-        f"{found['outside']:,} of {found['rows']:,} rows lie outside what the training of {used} "
+        f"{found['outside']:,} of {found['rows']:,} rows are outside the training range of {used} "
         f"has seen: {columns}"
     )

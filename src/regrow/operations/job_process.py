@@ -74,7 +74,7 @@ class Answers:
             self.stream.write(json.dumps({name: value}, default=str) + "\n")
             self.stream.flush()
         except BrokenPipeError:
-            raise KeyboardInterrupt("the process that asked for this run has ended") from None
+            raise KeyboardInterrupt("the process that started this run has ended") from None
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Sends progress, but not each small step."""

@@ -118,7 +118,7 @@ def _predict_new(
         try:
             frame, ranges = predict(_files(path)), check(_files(path))
             if _digest(path) != digest:
-                raise DataError("it was changed while it was read", where=str(path))
+                raise DataError("it changed while it was being read", where=str(path))
         except Exception as error:  # whatever is wrong with one input, the others are predicted
             why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             bad.append({"file": path.name, "why": why})
@@ -135,22 +135,22 @@ def _predict_new(
 def _check_folders(inputs: Path, outputs: Path) -> None:
     if not inputs.is_dir():
         raise UserError(
-            "there is no such folder of inputs",
+            "the input folder does not exist",
             where=str(inputs),
             received="a file" if inputs.exists() else "folder not found",
-            expected="a folder of files to predict from",
+            expected="a folder with input files",
         )
     if outputs.resolve().is_relative_to(inputs.resolve()):
         raise UserError(
-            "the outputs would be taken for inputs the next time",
+            "the outputs would be used as inputs in the next run",
             where=str(outputs),
-            expected="a folder that is not inside the one of the inputs",
+            expected="a folder that is not inside the input folder",
         )
     try:
         outputs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            "the folder of outputs cannot be made",
+            "the output folder cannot be created",
             where=str(outputs),
             received=error.strerror or str(error),
         ) from error
@@ -162,7 +162,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
     if not files:
-        raise DataError("there are no files in it", where=str(path))
+        raise DataError("the folder contains no files", where=str(path))
     return files
 
 

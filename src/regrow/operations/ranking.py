@@ -86,7 +86,7 @@ def find_figure(request: SweepRequest, outcome: Mapping[str, Any]) -> float:
     figures = outcome["validation"]
     if request.metric not in figures:
         raise UserError(
-            f"the trainings of {request.model} have no figure {request.metric!r}",
+            f"the trainings of {request.model} recorded no metric {request.metric!r}",
             where="--metric",
             received=request.metric,
             expected=" or ".join(figures),

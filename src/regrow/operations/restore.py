@@ -45,7 +45,7 @@ def restore_backup(path: Path, home: Home) -> dict[str, Any]:
             "the home cannot be written",
             where=str(home),
             received=error.strerror or str(error),
-            expected="a folder that does not exist yet or is empty, and is no mount point",
+            expected="a folder that does not exist or is empty, and is not a mount point",
             remedies=["set REGROW_HOME to another folder"],
         ) from error
     reroot_database(home)
@@ -76,18 +76,18 @@ def _check_empty(home: Home) -> None:
     found = sorted(path.name for path in home.path.iterdir()) if home.path.exists() else []
     if found:
         raise UserError(
-            "the home is not empty, and nothing is overwritten",
+            "the home is not empty, and restoring does not overwrite files",
             where=str(home),
             received=", ".join(found[:5]) + ", ..." * (len(found) > 5),
-            expected="a folder that does not exist yet or is empty",
-            remedies=["set REGROW_HOME to another folder", "move this one away"],
+            expected="a folder that does not exist or is empty",
+            remedies=["set REGROW_HOME to another folder", "move this folder away"],
         )
 
 
 def _check_layout(contents: BackupContents, path: Path) -> None:
     if contents.layout > LAYOUT:
         raise UserError(
-            "a newer version of regrow has written this backup",
+            "this backup was written by a newer version of regrow",
             where=str(path),
             received=f"layout {contents.layout}",
             expected=f"layout {LAYOUT} or older",

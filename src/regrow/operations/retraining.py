@@ -45,7 +45,7 @@ class BackfillRequest(BaseModel):
     @model_validator(mode="after")
     def _check_one(self) -> Self:
         if self.files and self.versions:
-            raise ValueError("a backfill takes files or recorded versions, not both")
+            raise ValueError("a backfill uses either files or recorded versions")
         return self
 
 
@@ -101,8 +101,10 @@ def list_recorded(spec: ModelSpec, settings: Settings) -> list[dict[str, str]]:
             f"no data versions are recorded for {spec.name}",
             where="--source",
             received="nothing",
-            expected="files of its sources, because none of them is checked for new versions",
-            remedies=["refresh = true in data/sources.toml lets regrow refresh check a source"],
+            expected="files for its sources, because none of them is checked for new versions",
+            remedies=[
+                "to have regrow refresh check a source, set refresh = true in data/sources.toml"
+            ],
         )
     now = {source.name: source.version for source in sources}
     states = [dict(now)]
@@ -155,10 +157,10 @@ def pair_versions(pairs: Sequence[tuple[str, One]], option: str) -> list[dict[st
     uneven = {name for name, several in by_source.items() if len(several) not in (1, count)}
     if uneven:
         raise UserError(
-            "a backfill needs the same number of versions of each source",
+            "a backfill requires the same number of versions for each source",
             where=option,
             received=", ".join(f"{len(several)} of {name}" for name, several in by_source.items()),
-            expected=f"{count} of each, or one that stays the same",
+            expected=f"{count} of each, or one that is used throughout",
         )
     return [
         {name: several[number if len(several) > 1 else 0] for name, several in by_source.items()}

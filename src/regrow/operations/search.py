@@ -151,7 +151,7 @@ def open_search(spec: ModelSpec, request: SweepRequest, settings: Settings) -> I
     """The search for a request: a new one, or the one that was begun.
 
     Raises:
-        UserError: Optuna is not installed, or the same search is under way.
+        UserError: Optuna is not installed, or the same search is already running.
     """
     check_optuna()
     import optuna
@@ -184,9 +184,9 @@ def open_search(spec: ModelSpec, request: SweepRequest, settings: Settings) -> I
             yield Search(spec, request, study, time.monotonic() + budget)
     except LockTimeout as error:
         raise UserError(
-            "the same search is under way",
+            "the same search is already running",
             where=str(path),
-            remedies=["wait for it, or change --seed for another search"],
+            remedies=["wait for it to finish, or change --seed to start another search"],
         ) from error
 
 
@@ -203,7 +203,10 @@ def check_optuna() -> None:
             "Optuna is not installed",
             where="--optuna",
             expected="the extra optuna",
-            remedies=["pip install 'regrow[optuna]'", "or --random N, which needs nothing"],
+            remedies=[
+                "pip install 'regrow[optuna]'",
+                "or use --random N, which does not need Optuna",
+            ],
         ) from None
 
 
@@ -263,7 +266,7 @@ def _outcome(trial: optuna.trial.FrozenTrial) -> Any:
     if PRUNED in trial.user_attrs:
         epoch = trial.user_attrs[PRUNED]
         return {"pruned": epoch, "value": trial.intermediate_values.get(epoch)}
-    return trial.user_attrs.get(ERROR, "it has not ended")
+    return trial.user_attrs.get(ERROR, "it has not finished")
 
 
 def _suggest(trial: optuna.Trial, name: str, of: list[Any] | Range) -> Any:

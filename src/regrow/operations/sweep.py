@@ -52,7 +52,7 @@ class Range(BaseModel):
         if not self.low < self.high:
             raise ValueError(f"{self.low} is not below {self.high}")
         if self.log and self.low <= 0:
-            raise ValueError("the logarithm needs values above 0")
+            raise ValueError("a logarithmic scale requires values greater than 0")
         return self
 
     @property
@@ -185,28 +185,28 @@ def _check_method(request: SweepRequest) -> None:
         ranges = [name for name, values in request.over.items() if isinstance(values, Range)]
         if ranges:
             raise UserError(
-                "a grid needs a list of values for each setting",
+                "a grid requires a list of values for each setting",
                 where="--over",
                 received=f"a range for {', '.join(ranges)}",
                 remedies=[
-                    "give a list, such as --over 'seeds=[1,3]'",
-                    "or --random N or --optuna N",
+                    "use a list, such as --over 'seeds=[1,3]'",
+                    "or use --random N or --optuna N",
                 ],
             )
         if request.trials or request.budget_s:
             raise UserError(
                 "a grid tries every combination",
                 where="--budget",
-                remedies=["leave it out, or choose --random N or --optuna N"],
+                remedies=["leave it out, or use --random N or --optuna N"],
             )
     elif request.trials is None:
-        raise UserError(f"the method {request.method} needs a number of trials", where="trials")
+        raise UserError(f"the method {request.method} requires a number of trials", where="trials")
     if not request.metric.startswith("val_"):
         raise UserError(
-            "trials are ranked by a figure on validation data",
+            "trials must be ranked by a metric on validation data",
             where="--metric",
             received=request.metric,
-            expected="a curve of the training whose name begins with val_, such as val_loss",
+            expected="a training curve whose name starts with val_, such as val_loss",
         )
 
 
@@ -218,21 +218,21 @@ def _check_settings(spec: ModelSpec, request: SweepRequest) -> None:
         top = name.partition(".")[0]
         if name in fixed:
             raise UserError(
-                f"{name} is varied and set to one value",
-                where="--over and --set or --config",
+                f"{name} is both varied and set to a single value",
+                where="--over together with --set or --config",
                 received=f"{name} = {fixed[name]}",
-                remedies=["leave one of them out"],
+                remedies=["remove one of them"],
             )
         if top in spec.gate.split:
             raise UserError(
                 f"trials with several values of {name} cannot be compared: "
-                "it chooses the data that they are measured on",
+                "it determines the data that they are measured on",
                 where="--over",
                 received=name,
             )
         if top in spec.config.model_fields and top not in read:
             raise UserError(
-                f"trials with several values of {name} would all be the same: no training reads it",
+                f"trials with several values of {name} would be identical: no training reads it",
                 where="--over",
                 received=name,
                 expected=f"one of {', '.join(sorted(read))}",

@@ -31,7 +31,7 @@ def obtain_weights(backbone: str, choice: str, settings: Settings) -> Path | Non
         path = Path(choice)
         if not path.is_file():
             raise UserError(
-                "there is no such file of weights",
+                "the weights file does not exist",
                 where="--weights",
                 received=choice,
                 expected="imagenet, random, or an HDF5 file",

@@ -70,7 +70,7 @@ def create_run_artifacts(pipeline: Pipeline, refs: Mapping[Stage, StageRef]) -> 
         key=f"{name}-mlflow",
         link=facts["mlflow_url"],
         link_text=f"MLflow run of {name}",
-        description=f"Settings, figures and curves of version {facts['version']}",
+        description=f"Settings, metrics and curves of version {facts['version']}",
     )
     registered = str(facts["registered_name"])
     # From the log: this run's own decision may be an old one that was found in the store.
@@ -95,9 +95,9 @@ def list_pictures(evaluated: Entry) -> list[tuple[str, str]]:
 def create_failure_artifact(model: str, run_name: str, error: object) -> None:
     """Creates an artifact that says what failed and how to continue."""
     advice = (
-        "Correct what is reported above, then run again"
+        "Fix the problem above, then run again"
         if isinstance(error, UserError)
-        else "Run again: finished stages are found in the store, an interrupted training resumes"
+        else "Run again: finished stages are not repeated, and an interrupted training resumes"
     )
     create_markdown_artifact(
         key=f"{model}-failure",
@@ -157,7 +157,7 @@ class _ProgressBar:
             with get_client(sync_client=True) as client:
                 client.delete_artifact(self.artifact)
         except Exception as error:  # as in `_update`
-            log.debug("progress of %s not removed: %s", self.key, error)
+            log.debug("cannot remove the progress of %s: %s", self.key, error)
 
     def _update(self, percent: float, what: str) -> None:
         try:
@@ -167,7 +167,7 @@ class _ProgressBar:
             else:
                 update_progress_artifact(self.artifact, percent, description=what)
         except Exception as error:  # a training must not fail because its progress is not shown
-            log.debug("progress of %s not shown: %s", self.key, error)
+            log.debug("cannot show the progress of %s: %s", self.key, error)
 
 
 def _data_url(picture: Path) -> str:

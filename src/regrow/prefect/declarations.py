@@ -26,7 +26,7 @@ OPERATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "hourly",
         "regrow.prefect.refresh.refresh",
-        "Checks whether sources have changed, and starts their models.",
+        "Checks whether sources have changed, and starts the models that use them.",
         "30 * * * *",
     ),
     (
@@ -38,7 +38,7 @@ OPERATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "nightly",
         "regrow.prefect.gc.gc",
-        "Removes results, downloads and reports that nothing in use needs.",
+        "Removes unused results, downloads and reports.",
         "0 3 * * *",
     ),
 )

@@ -78,11 +78,14 @@ def deploy(*, schedules: bool = True) -> list[str]:
     files: list[tuple[Path, dict[str, Any]]] = []
     if root == shipped and not (root / "flows").is_dir():
         raise UserError(
-            "there is nothing to deploy: regrow's own models are deployed from a checkout",
+            "there is nothing to deploy: regrow's own models must be deployed from a checkout",
             where=str(Path.cwd()),
             received="no project",
             expected="a folder with a regrow.toml, or a checkout of regrow",
-            remedies=["regrow new NAME makes a project", "in a checkout: make setup, make deploy"],
+            remedies=[
+                "regrow new NAME creates a project",
+                "in a checkout, run make setup and make deploy",
+            ],
         )
     if own.is_file():
         files.append((own, yaml.safe_load(own.read_text(encoding="utf-8"))))
@@ -161,13 +164,13 @@ def check_server() -> None:
     use_kept_password()
     url = get_current_settings().api.url
     remedies = [
-        "make ui starts one here",
+        "make ui starts a server on this machine",
         "export PREFECT_API_URL=http://127.0.0.1:4200/api",
-        "a server with a password needs PREFECT_API_AUTH_STRING here as well",
+        "if the server has a password, also set PREFECT_API_AUTH_STRING",
     ]
     if not url:
         raise UserError(
-            "there is no Prefect server to deploy to",
+            "no Prefect server is configured",
             where="PREFECT_API_URL",
             received="not set",
             remedies=remedies,

@@ -18,7 +18,7 @@ MIB = 2**20
 
 @flow(
     name="gc",
-    description="Removes what nothing in use needs.",
+    description="Removes unused files.",
     on_failure=[notify_failure],
 )
 def gc(keep: Annotated[int, Field(ge=0)] = DEFAULT_KEEP) -> dict[str, Any]:
@@ -42,9 +42,9 @@ def gc(keep: Annotated[int, Field(ge=0)] = DEFAULT_KEEP) -> dict[str, Any]:
     ]
     freed, kept = found["removed_bytes"] / MIB, found["kept_bytes"] / MIB
     create_table_artifact(
-        table=rows or [{"what": "nothing", "where": "", "MiB": 0, "why": "everything is needed"}],
+        table=rows or [{"what": "nothing", "where": "", "MiB": 0, "why": "nothing to remove"}],
         key="gc",
-        description=f"{freed:,.1f} MiB freed; {found['kept']} results of {kept:,.1f} MiB stay",
+        description=f"{freed:,.1f} MiB freed; {found['kept']} results of {kept:,.1f} MiB kept",
     )
     check_limit(settings)
     return found

@@ -22,7 +22,7 @@ from regrow.prefect.tasks import is_retryable
 @task(
     name="run",
     task_run_name="{job.name}",
-    description="All six stages of one run, in a process of its own.",
+    description="All six stages of one run, in a separate process.",
     # A run that was killed (memory, a lost machine) resumes; bad data would fail again.
     retries=1,
     retry_delay_seconds=5,

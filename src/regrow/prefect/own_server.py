@@ -105,9 +105,9 @@ class OwnServer:
                 where=str(self.log),
                 received=lines[-1] if lines else f"{type(error).__name__}: {error}",
                 remedies=[
-                    f"check {self.database.where}" if self.database else "see the whole log",
+                    f"check {self.database.where}" if self.database else "see the complete log",
                     "regrow run --no-prefect runs without a server",
-                    f"or name a server by {API_URL}",
+                    f"or set {API_URL} to another server",
                 ],
             ) from error
 
@@ -146,16 +146,16 @@ def check_prefect_home() -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
-            problem = "it cannot be written to"
+            problem = "it is not writable"
     except OSError as error:
         problem = error.strerror or str(error)
     if problem:
         raise UserError(
-            "Prefect cannot keep its database where it is told to",
+            "Prefect cannot write its database to the configured folder",
             where=chosen.where,
             received=f"{chosen.value}: {problem}",
-            expected="a folder that this account may write to",
-            remedies=["correct or remove the setting: without it, REGROW_HOME is used"],
+            expected="a folder that this account can write to",
+            remedies=["correct the setting, or remove it to use REGROW_HOME"],
         )
 
 
@@ -171,12 +171,12 @@ def check_answers(chosen_url: str, where: str) -> None:
         httpx.get(f"{chosen_url.rstrip('/')}/health", timeout=10)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unreachable(
-            "the Prefect server does not answer",
+            "the Prefect server does not respond",
             where=where,
             received=f"{chosen_url}: {type(error).__name__}: {error}",
             remedies=[
-                "start it: make ui starts one here",
-                "or remove the setting: regrow then starts a server for each run",
+                "start it; make ui starts a server on this machine",
+                "or remove the setting, so that regrow starts a server for each run",
                 "regrow run --no-prefect runs without a server",
             ],
         ) from error

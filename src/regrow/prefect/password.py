@@ -53,7 +53,7 @@ def read_password(home: Home) -> str | None:
         raise _unusable(path, str(error)) from error
     user, _, password = text.partition(":")
     if not user or not password or not text.isprintable():
-        raise _unusable(path, f"{len(text)} characters of another form")
+        raise _unusable(path, f"{len(text)} characters in a different format")
     return text
 
 
@@ -85,5 +85,5 @@ def _unusable(path: Path, received: str) -> UserError:
         where=str(path),
         received=received,
         expected="one line: USER:PASSWORD",
-        remedies=["remove the file: regrow ui generates another password"],
+        remedies=["remove the file, so that regrow ui generates a new password"],
     )

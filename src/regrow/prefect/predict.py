@@ -23,12 +23,12 @@ from regrow.registry.names import ChampionRef
 
 def name_run() -> str:
     """A run's name: the model whose predictions it makes."""
-    return f"predict with {current_run.parameters.get('model') or 'every model with an inbox'}"
+    return f"predict with {current_run.parameters.get('model') or 'all models with an inbox'}"
 
 
 @flow(
     name="predict",
-    description="Predicts for new files in folders.",
+    description="Makes predictions for new files in folders.",
     flow_run_name=name_run,
     on_failure=[notify_failure],
 )

@@ -38,7 +38,7 @@ def resource_id(source: str) -> str:
 @task(
     name="check",
     task_run_name="check {name}",
-    description="Checks whether a source has changed upstream; downloads it only then.",
+    description="Checks whether a source has changed upstream, and downloads it only if it has.",
     retries=2,
     retry_delay_seconds=10,
     retry_condition_fn=is_retryable,
@@ -132,4 +132,4 @@ def _create_table(checks: Sequence[SourceCheck]) -> None:
         }
         for one in checks
     ]
-    create_table_artifact(key="sources", table=rows, description="The sources as found upstream")
+    create_table_artifact(key="sources", table=rows, description="State of the upstream sources")

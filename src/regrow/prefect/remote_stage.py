@@ -58,13 +58,13 @@ def choose_pools(on: Mapping[Stage, str], preferred: Mapping[Any, str]) -> dict[
     deployed = {pool for pool in names if pool == HERE or _is_deployed(pool)}
     for pool in [pool for pools in asked.values() for pool in pools if pool not in deployed]:
         raise UserError(
-            f"there is no deployment that runs stages in the work pool {pool!r}",
+            f"there is no deployment for stages in the work pool {pool!r}",
             where="--on",
             received=pool,
             expected=f"a deployment stage/{pool} on this Prefect server, or {HERE!r}",
             remedies=[
-                "PREFECT_API_URL must name a permanent server: make ui starts one",
-                "make deploy creates stage/gpu; prefect.yaml shows how to add others",
+                "set PREFECT_API_URL to a permanent server; make ui starts one",
+                "make deploy creates stage/gpu; see prefect.yaml for how to add others",
             ],
         )
     available = {s: [pool for pool in pools if pool in deployed] for s, pools in default.items()}
@@ -162,9 +162,9 @@ def _other_store(settings: Settings, flow_run: str, pool: str) -> UserError:
     return UserError(
         f"a worker of the pool {pool} completed {flow_run}, but stored no result here",
         where=str(settings.home),
-        expected="one REGROW_HOME that all workers share, or one REGROW_SHARED_STORE",
+        expected="the same REGROW_HOME or REGROW_SHARED_STORE for all workers",
         remedies=[
-            "set REGROW_HOME on that worker to this folder, as it is mounted there",
+            "set REGROW_HOME on that worker to the mount point of this folder",
             "or set REGROW_SHARED_STORE to the same address for this run and for that worker",
         ],
     )

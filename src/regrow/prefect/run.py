@@ -98,4 +98,4 @@ def _cancel(started: list[UUID]) -> None:
                     if task_run.state is None or not task_run.state.is_final():
                         client.set_task_run_state(task_run.id, interrupted, force=True)
         except Exception as error:  # the run has ended all the same
-            log.debug("the interruption was not reported: %s", error)
+            log.debug("cannot report the interruption: %s", error)

@@ -64,7 +64,7 @@ class Overdue:
         command = f"regrow run {self.flow}" if self.flow in list_models() else None
         return Notification(
             event="overdue",
-            text=f"{self.name} has not succeeded since its run of {self.due:%Y-%m-%d %H:%M} UTC "
+            text=f"{self.name} has not succeeded since the run of {self.due:%Y-%m-%d %H:%M} UTC "
             f"was due; {last or 'it has never succeeded'}",
             model=self.flow,
             command=command or f"prefect deployment inspect '{self.name}'",

@@ -81,7 +81,7 @@ def make_runner(workers: int, dask: str | None = None) -> TaskRunner[Any]:
             where="--dask",
             received=dask,
             expected="the extra dask",
-            remedies=["pip install 'regrow[dask]'", "leave --dask out: the runs are processes"],
+            remedies=["pip install 'regrow[dask]'", "leave out --dask to use local processes"],
         ) from None
     if dask == "local":
         return DaskTaskRunner(cluster_kwargs={"n_workers": workers, "threads_per_worker": 1})
@@ -108,7 +108,7 @@ def _search(search: Search) -> None:
     @task(
         name="trial",
         task_run_name="{name}",
-        description="The training of one trial, in a process of its own.",
+        description="The training of one trial, in a separate process.",
         tags={"training"},
         cache_policy=NO_CACHE,
         persist_result=False,

@@ -68,7 +68,7 @@ def make_stage_task(stage: Stage, policy: Policy) -> Task[..., Any]:
     return task(
         name=stage,
         task_run_name=stage,
-        description=f"Stage {stage}: finds its result by fingerprint, or produces it.",
+        description=f"Stage {stage}: finds its result by fingerprint, or builds it.",
         retries=policy.retries,
         retry_delay_seconds=exponential_backoff(backoff_factor=2),
         retry_jitter_factor=0.5,

@@ -72,7 +72,7 @@ def run_ui(settings: Settings, prefect_port: int, mlflow_port: int, *, schedules
         running["Prefect's server"] = server
         _wait_until_healthy(env["PREFECT_API_URL"], running)
         _deploy(env, schedules=schedules)
-        _say(f"Prefect: http://{HOST}:{prefect_port}   (Ctrl-C ends all)")
+        _say(f"Prefect: http://{HOST}:{prefect_port}   (press Ctrl-C to stop)")
         _say(f"MLflow:  {link_mlflow(mlflow, 'experiments')}")
         _say(f"to send runs there: export PREFECT_API_URL={env['PREFECT_API_URL']}")
         worker = (sys.executable, "-m", "prefect", "worker", "start", "--pool", "local")
@@ -115,8 +115,8 @@ def choose_password(home: Home) -> str:
         return chosen.get_secret_value()
     password, generated = make_password(home)
     if generated:
-        _say(f"password, which the pages of Prefect ask for: {password}")
-    _say(f"regrow's commands read the password in {home.prefect_password}; for others:")
+        _say(f"password for the Prefect UI: {password}")
+    _say(f"regrow's commands read the password from {home.prefect_password}; for other programs:")
     _say(f'export {CLIENT_VARIABLE}="$(cat {shlex.quote(str(home.prefect_password))})"')
     return password
 
@@ -135,7 +135,7 @@ def _check_ports(ports: Sequence[int]) -> None:
                 raise UserError(
                     f"port {port} is in use",
                     where=f"{HOST}:{port}",
-                    received="another program listens there",
+                    received="another program uses this port",
                     remedies=[
                         "regrow ui --port 4300 --mlflow-port 5300",
                         "make ui PREFECT_PORT=4300 MLFLOW_PORT=5300",
@@ -150,8 +150,8 @@ def _deploy(env: Mapping[str, str], *, schedules: bool) -> None:
     if done.returncode:  # it has said why
         raise SystemExit(done.returncode)
     if not schedules:
-        _say("schedules are paused: regrow ui --schedules starts them, as does the switch on the")
-        _say("page of a deployment, and: prefect deployment schedule resume NAME ID")
+        _say("schedules are paused; to activate them, use regrow ui --schedules, the switch on the")
+        _say("page of a deployment, or prefect deployment schedule resume NAME ID")
 
 
 @contextmanager
@@ -195,9 +195,12 @@ def _check_running(running: Mapping[str, Process]) -> None:
     for name, process in running.items():
         if (code := process.poll()) is not None:
             raise UserError(
-                f"{name} has ended, so the others are ended too",
+                f"{name} has stopped, so all other processes were stopped",
                 received=f"exit code {code}",
-                remedies=["see its last messages above", "regrow ui starts all of them again"],
+                remedies=[
+                    "see its last messages above",
+                    "run regrow ui to start all processes again",
+                ],
             )
 
 

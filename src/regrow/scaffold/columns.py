@@ -58,28 +58,28 @@ def guess_columns(frame: pd.DataFrame, where: str, target: str | None = None) ->
             "the table has no rows" if frame.empty else f"the table has no column {chosen!r}",
             where=where,
             received=f"{len(frame)} rows, columns {', '.join(names[:30])}",
-            expected="rows to learn from" if frame.empty else "one of these as --target",
+            expected="at least one row" if frame.empty else "pass one of these as --target",
         )
     if _count_values(frame[chosen]) is None:
         raise UserError(
             f"the column {chosen!r} cannot be predicted",
             where=where,
-            received="lists or mappings in it",
-            expected="one number or text in each row",
-            remedies=["name another column by --target"],
+            received="it contains lists or mappings",
+            expected="one number or text per row",
+            remedies=["choose another column with --target"],
         )
     guess = Guess(chosen, _guess_task(frame[chosen]))
     if target is None:
-        guess.reasons.append(f"{chosen}: taken for the target, because it is the last column")
+        guess.reasons.append(f"{chosen}: used as the target, because it is the last column")
     for name in names:
         if name != chosen:
             _place(guess, frame[name], name)
     if not (guess.numbers or guess.categories or guess.texts):
         raise UserError(
-            "no column could be an input",
+            "no column can be used as an input",
             where=where,
             received="\n".join(guess.reasons),
-            expected="a column of numbers, of few different values, or of texts",
+            expected="a column with numbers, few different values, or text",
         )
     return guess
 
@@ -102,11 +102,11 @@ def _place(guess: Guess, values: pd.Series, name: str) -> None:
 
     count, rows = _count_values(values), len(values)
     if count is None:
-        guess.reasons.append(f"{name}: left out, it has lists or mappings")
+        guess.reasons.append(f"{name}: left out, because it contains lists or mappings")
         return
     is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
     if count < 2:
-        guess.reasons.append(f"{name}: left out, it has {count} different values")
+        guess.reasons.append(f"{name}: left out, because it has {count} different values")
     elif guess.id is None and count == rows and _looks_like_id(values, name, is_number=is_number):
         guess.id = name
     elif guess.time is None and not is_number and _are_dates(values):
@@ -118,7 +118,9 @@ def _place(guess: Guess, values: pd.Series, name: str) -> None:
     elif _count_words(values.dropna()).mean() >= MIN_WORDS:
         guess.texts.append(name)
     else:
-        guess.reasons.append(f"{name}: left out, text with {count:,} different values")
+        guess.reasons.append(
+            f"{name}: left out, because it is text with {count:,} different values"
+        )
 
 
 def _count_values(values: pd.Series) -> int | None:

@@ -132,10 +132,10 @@ def _look_at(
         return guess_columns(read_table(source, data or address), data or address, target)
     if data is not None and template == "stages":
         raise UserError(
-            "stages of your own read the data themselves",
+            "--template stages does not use --from: custom stages read the data themselves",
             where="--from",
             received=data,
-            remedies=["leave --from out, and change the example's data.py and spec.py"],
+            remedies=["leave out --from, and edit data.py and spec.py of the example"],
         )
     if data is not None:
         check_labelled(source, data)
@@ -145,9 +145,9 @@ def _look_at(
 def _check_name(root: Path, name: str, package: str) -> None:
     problem = ""
     if not NAME.fullmatch(name):
-        problem = "lower-case letters, digits and hyphens, with a letter first"
+        problem = "lower-case letters, digits and hyphens, starting with a letter"
     elif keyword.iskeyword(package) or package in sys.stdlib_module_names:
-        problem = "a name that no module of Python has"
+        problem = "a name that is not used by a Python module"
     elif package in ("regrow", "tests", "data"):
         problem = "a name other than regrow, tests and data"
     if problem:
@@ -163,11 +163,11 @@ def _check_name(root: Path, name: str, package: str) -> None:
 def _check_free(root: Path, path: str) -> None:
     if (root / path).exists():
         raise UserError(
-            "there is something already, which is left as it is; nothing was written",
+            "the files already exist and were not changed; nothing was written",
             where=str(root / path),
             received="a file",
             expected="a path that does not exist yet",
-            remedies=["choose another name, or move it away"],
+            remedies=["choose another name, or move them away"],
         )
 
 
@@ -178,10 +178,10 @@ def _find_data(root: Path, data: str, temporary: Path) -> tuple[str, Path]:
     path = Path(data).expanduser().resolve()
     if not path.is_file():
         raise UserError(
-            "there is no such file of data",
+            "the data file does not exist",
             where="--from",
             received=data,
-            expected="a CSV or Parquet file, a zip of pictures, or the http(s) URL of one",
+            expected="a CSV or Parquet file, a zip of pictures, or an http(s) URL of such a file",
         )
     inside = path.is_relative_to(root.resolve())
     return (path.relative_to(root.resolve()).as_posix() if inside else str(path)), path
@@ -199,7 +199,7 @@ def _download(url: str, folder: Path) -> Path:
     path = folder / name
     try:
         read_upstream(
-            Location(url, Expected("of a file not seen before")),
+            Location(url, Expected("of a new file")),
             None,
             path,
             lambda done, total: report(f"downloading {name}", done, total),
@@ -237,10 +237,10 @@ def _declare(root: Path, package: str) -> str:
     path = root / FILE
     if not path.is_file():
         return (
-            "# The models of this project: packages beside this file.\n"
+            "# The models of this project: packages next to this file.\n"
             f'models = ["{package}"]\n\n'
-            "# When `regrow deploy` lets every model run; unchanged data are found in a few "
-            'seconds.\nschedule = "0 4 * * *"\n'
+            "# The schedule for `regrow deploy`; a run with unchanged data takes a few seconds.\n"
+            'schedule = "0 4 * * *"\n'
         )
     text, known = path.read_text(encoding="utf-8"), read_project(root).models
     listed = f"models = {json.dumps([*known, package])}"
@@ -249,9 +249,9 @@ def _declare(root: Path, package: str) -> str:
         new = f"{listed}\n{text}"
     if new is None or tomllib.loads(new).get("models") != [*known, package]:
         raise UserError(
-            "the list of models cannot be changed here",
+            "the list of models cannot be updated automatically",
             where=str(path),
-            received="models is not a plain list",
+            received="models is not a simple list",
             remedies=[f'add "{package}" to models there'],
         )
     return new

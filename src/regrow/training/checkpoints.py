@@ -81,7 +81,8 @@ class Checkpoint:
             return None
         if state.pop("identity", None) != self.identity:
             log.warning(
-                "%s belongs to other settings, data or code: starting from the beginning", self.path
+                "%s was written with other settings, data or code: starting from the beginning",
+                self.path,
             )
             return None
         return state, arrays

@@ -123,7 +123,7 @@ def _check_rows(data: Any) -> None:
     counts = [len(array) for array in keras.tree.flatten(data) if array is not None]
     if len(set(counts)) != 1 or counts[0] == 0:
         raise DataError(
-            "arrays to train on must have rows, all the same number",
+            "training arrays must have the same number of rows, at least one",
             received="arrays of " + ", ".join(map(str, counts)) + " rows",
         )
 

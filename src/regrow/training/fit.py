@@ -223,7 +223,7 @@ class _Run:
             variable.assign(arrays[f"optimizer/{n}"])
         self.result = FitResult(**state["result"])
         self.result.resumed_from = self.result.epochs_run
-        note(f"the training resumes after epoch {self.result.epochs_run} of {self.plan.epochs}")
+        note(f"training resumes after epoch {self.result.epochs_run} of {self.plan.epochs}")
         best = [arrays[f"best/{n}"] for n in range(sum(a.startswith("best/") for a in arrays))]
         if self.callbacks:
             _set(self.stopping, state["stopping"])
@@ -255,14 +255,14 @@ def _refuse_divergence(model: Any, result: FitResult, values: dict[str, float]) 
         "the training diverged",
         where=f"epoch {result.epochs_run + 1}",
         received=", ".join(f"{name} = {value}" for name, value in bad.items()),
-        expected=f"a finite loss; the epoch before it was {last[-1]:.6g}"
+        expected=f"a finite loss; the previous epoch had {last[-1]:.6g}"
         if last
         else "a finite loss",
         remedies=[
-            "lower the learning rate, now "
+            "lower the learning rate, currently "
             f"{float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)):g} "
             "(regrow list MODEL names the setting)",
-            "clip the gradients, or look for extreme values in the inputs",
+            "clip the gradients, or check the inputs for extreme values",
         ],
     )
 

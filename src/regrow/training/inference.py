@@ -86,8 +86,8 @@ def load_example(path: Path) -> tuple[Any, Any]:
             "the example of a model is damaged",
             where=str(path),
             received=str(error),
-            expected="a whole .npz file",
-            remedies=["restore it from a backup", "train again: regrow run"],
+            expected="a complete .npz file",
+            remedies=["restore it from a backup", "retrain the model: regrow run"],
         ) from error
 
     def side(name: str) -> Any:
@@ -103,7 +103,7 @@ def find_difference(model: keras.Model, example: Path) -> str | None:
     answers = answer(model, inputs)
     for new, old in zip(keras.tree.flatten(answers), keras.tree.flatten(outputs), strict=True):
         if not np.isfinite(new).all() or not np.allclose(new, old, rtol=1e-3, atol=1e-5):
-            return f"answers {new.ravel()[:3]}, was {old.ravel()[:3]}"
+            return f"outputs {new.ravel()[:3]}, was {old.ravel()[:3]}"
     return None
 
 

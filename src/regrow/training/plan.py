@@ -56,16 +56,16 @@ def check_plan(plan: FitPlan, validation: Sequence[Any]) -> None:
     """
     if plan.jit_compile and plan.deterministic and keras.backend.backend() == "tensorflow":
         raise UserError(
-            "TensorFlow cannot be deterministic and compile with XLA at once",
+            "TensorFlow cannot be deterministic and use XLA compilation at the same time",
             where="training plan",
             received="deterministic=True and jit_compile=True",
-            expected="one of the two",
+            expected="only one of the two",
         )
     needing = ("patience", "reduce_lr_patience", "enough_loss")
     asked = [f"{name}={getattr(plan, name)}" for name in needing if getattr(plan, name) is not None]
     if asked and not validation:
         raise UserError(
-            "early stopping and learning-rate plateaus need validation data",
+            "early stopping and learning-rate plateaus require validation data",
             where="training plan",
             received=", ".join(asked),
         )

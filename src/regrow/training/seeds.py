@@ -99,7 +99,7 @@ def _train_once(kept: Path, training: Training) -> dict[str, Any]:
         save_model(model, kept / "model.keras")
         write_json(record, facts)  # last, since it marks the training as finished
     else:
-        note(f"training {kept.name} is found as an earlier, interrupted run finished it")
+        note(f"training {kept.name} was already finished by an earlier, interrupted run")
     found: dict[str, Any] = json.loads(record.read_text())
     return found
 
