@@ -104,7 +104,7 @@ def test_table_that_meets_all_passes(place: Place) -> None:
     assert check["expectation"] == "value values must be at least 0 and at most 1000"
     assert check["kwargs"] == {"column": "value", "min_value": 0, "max_value": 1000}
     assert (check["success"], check["rows"], check["unexpected"]) == (True, ROWS, 0)
-    assert "The data passed." in place.page()
+    assert "The data passed validation." in place.page()
 
 
 def test_failure_names_counts_and_examples(place: Place) -> None:
@@ -409,7 +409,7 @@ def test_drift_is_shown_and_never_fails(place: Place) -> None:
     }
     assert "gone: the column is missing" in result["warnings"]
     page = Elements(place.page()).text
-    assert "Against the champion’s training data" in page
+    assert "Comparison with the champion’s training data" in page
     assert "Compared with what air-quality version 7 was trained on" in page
 
 

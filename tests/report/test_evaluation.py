@@ -73,7 +73,7 @@ def test_a_file_that_is_no_json_object_is_refused(tmp_path: Path, content: str) 
 
 
 def test_columns_have_labels_of_their_own() -> None:
-    with pytest.raises(ValidationError, match="two columns have one label"):
+    with pytest.raises(ValidationError, match="two columns have the same label"):
         Table(title="t", columns=("a", "a"), rows=())
 
 

@@ -188,7 +188,7 @@ def test_only_sample_data_gets_the_banner(
     data: ReportData, tmp_path: Path, kind: str, is_sample: bool
 ) -> None:
     run = replace(data, data_kind=kind)
-    words_of_warning = "these figures say nothing about the real data"
+    words_of_warning = "these metrics say nothing about the real data"
     assert (words_of_warning in words(parse(write_report(run, tmp_path / "r.html")))) is is_sample
     summary = summary_markdown(run, report_link=None, mlflow_link=None)
     assert (words_of_warning in summary) is is_sample

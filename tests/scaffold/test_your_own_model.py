@@ -119,11 +119,11 @@ def test_mistakes_are_told_before_anything_is_trained(
     path = folder / "churn" / "model.py"
     good = path.read_text()
     for old, new, expected in (
-        ("inputs.head(x)", "x", "the network does not fit the table"),
-        ('"monthly_fee"', '"fee"', "the table lacks columns"),
+        ("inputs.head(x)", "x", "the network does not match the table"),
+        ('"monthly_fee"', '"fee"', "columns are missing from the table"),
         ('"age", ', '"plan", "age", ', "plan more than once"),
         ("keras.layers.Dense(units", "keras.layers.Dens(units", "has no attribute 'Dens'"),
-        ("data/churn.csv", "data/none.csv", "no place could be looked at for churn"),
+        ("data/churn.csv", "data/none.csv", "no location could be checked for churn"),
     ):
         assert old in good
         path.write_text(good.replace(old, new))

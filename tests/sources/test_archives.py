@@ -70,9 +70,9 @@ def test_leading_dot_of_tar_members_is_ignored(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("../evil.txt", "leaves the folder"),
-        ("x/../../evil.txt", "leaves the folder"),
-        ("..\\evil.txt", "leaves the folder"),
+        ("../evil.txt", "a path outside the folder"),
+        ("x/../../evil.txt", "a path outside the folder"),
+        ("..\\evil.txt", "a path outside the folder"),
         ("/etc/evil.txt", "absolute path"),
         ("\\evil.txt", "absolute path"),
         ("C:\\evil.txt", "drive letter"),
@@ -132,7 +132,7 @@ def test_refuses_a_wanted_member_that_is_there_twice(make: Maker, tmp_path: Path
     else:
         make_tar(archive, {"data.csv": CONTENT, "./data.csv": b"second"})
 
-    with pytest.raises(DataError, match="there twice"):
+    with pytest.raises(DataError, match="duplicate member"):
         extract_members(archive, {"data.csv": MemberInfo()}, tmp_path / "out")
     assert files_in(tmp_path) == ["a"]
 
@@ -150,7 +150,7 @@ def test_stops_a_bomb_of_unknown_size_at_the_bound(make: Maker, tmp_path: Path) 
     archive = make(tmp_path / "a", members)
     wanted = dict.fromkeys(members, MemberInfo())
 
-    with pytest.raises(DataError, match="unpacks to more than is allowed"):
+    with pytest.raises(DataError, match="the unpacked archive is too large"):
         extract_members(archive, wanted, tmp_path / "out", max_bytes=10 * 2**20)
     assert files_in(tmp_path) == ["a"]
 
@@ -160,7 +160,7 @@ def test_stops_a_bomb_of_unknown_size_at_the_bound(make: Maker, tmp_path: Path) 
 def test_counts_skipped_members_of_a_tar(tmp_path: Path) -> None:
     archive = make_tar_gz(tmp_path / "a", {"huge": bytes(20 * 2**20), "data.csv": CONTENT})
 
-    with pytest.raises(DataError, match="unpacks to more than is allowed"):
+    with pytest.raises(DataError, match="the unpacked archive is too large"):
         extract_members(archive, PINNED, tmp_path / "out", max_bytes=10 * 2**20)
 
 
@@ -217,7 +217,7 @@ def test_truncated_archive(make: Maker, tmp_path: Path, keep: float) -> None:
     end = len(CONTENT) if make is make_tar else len(whole)
     archive.write_bytes(whole[: int(end * keep)])
 
-    with pytest.raises(DataError, match="damaged or cut short"):
+    with pytest.raises(DataError, match="damaged or incomplete"):
         extract_members(archive, PINNED, tmp_path / "out")
     assert files_in(tmp_path) == ["cut", "whole"]
 
@@ -229,7 +229,9 @@ def test_flipped_bytes(maker: Maker, tmp_path: Path) -> None:
     content[60:70] = bytes(10)
     archive.write_bytes(content)
 
-    with pytest.raises(DataError, match=r"damaged or cut short|another digest"):
+    with pytest.raises(
+        DataError, match=r"damaged or incomplete|digest of an archive member differs"
+    ):
         extract_members(archive, PINNED, tmp_path / "out")
 
 

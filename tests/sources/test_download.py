@@ -233,7 +233,7 @@ def test_another_range_than_asked_for_is_refused(serve: Serve, part: Path) -> No
     wrong = {"Content-Range": f"bytes 5-{len(CONTENT) - 1}/{len(CONTENT)}"}
     server = serve(Answer(status=206, headers=wrong))
 
-    assert "another part" in fail(server.url, part).reason
+    assert "a different part" in fail(server.url, part).reason
     assert not part.exists()
 
 

@@ -127,7 +127,7 @@ def test_what_is_not_the_declared_file_is_not_pinned(
     said = {
         "other bytes": f"received md5 {hashlib.md5(bytes(128)).hexdigest()} (128 bytes)",
         "longer": "(129 bytes), expected md5 79054025255fb1a26e4bc422aef54eb4 (128 bytes)",
-        "cut short": "64 of 128 bytes came",
+        "cut short": "64 of 128 bytes received",
         "a page": "page",
         "gone": "404",
     }
@@ -168,10 +168,10 @@ def test_a_file_that_came_otherwise_is_checked_alike(settings: Settings, tmp_pat
 @pytest.mark.parametrize(
     ("evidence", "more", "said"),
     [
-        (f'md5 = "{"0" * 32}"', "", "an md5 needs the length"),
+        (f'md5 = "{"0" * 32}"', "", "md5 also requires the length"),
         (f'md5 = "{"0" * 31}"\nbytes = 3', "", "pattern"),
         (f'md5 = "{"0" * 32}"\nbytes = 3', "refresh = true", "never changes"),
-        ("bytes = 3", "", "what has no sha256 cannot be checked"),
+        ("bytes = 3", "", "a source without sha256 must not declare an address"),
     ],
 )
 def test_a_declaration_that_cannot_be_checked_is_refused(

@@ -72,7 +72,7 @@ def test_a_packed_tar_is_an_archive(tmp_path: Path, packing: str) -> None:
 
 @pytest.mark.parametrize("packing", PACKINGS)
 def test_a_packed_file_that_is_cut_short_is_refused(tmp_path: Path, packing: str) -> None:
-    with pytest.raises(DataError, match="damaged or cut short") as raised:
+    with pytest.raises(DataError, match="damaged or incomplete") as raised:
         give(declare(), tmp_path, "my.csv", PACKINGS[packing](CSV)[:-30])
     assert str(tmp_path / "my.csv") in str(raised.value)
 
@@ -120,7 +120,7 @@ def test_an_archive_in_an_archive_is_opened(tmp_path: Path) -> None:
 
 def test_an_error_in_an_inner_archive_names_the_persons_file(tmp_path: Path) -> None:
     content = make_zip({"inner.tar.gz": make_tar({"c.txt": b"c"})})
-    with pytest.raises(DataError, match="nothing that can stand") as raised:
+    with pytest.raises(DataError, match="no file that can be used") as raised:
         give(declare_several(), tmp_path, "my.zip", content)
     assert raised.value.where == f"{tmp_path / 'my.zip'}, member inner.tar.gz"
 
@@ -137,11 +137,11 @@ def test_several_files_come_from_any_folder(tmp_path: Path) -> None:
 
 def test_what_does_not_match_is_named_with_what_is_there(tmp_path: Path) -> None:
     members = {f"{number}.csv": b"x" for number in range(500)}
-    with pytest.raises(DataError, match="nothing that can stand for readings") as raised:
+    with pytest.raises(DataError, match="no file that can be used for readings") as raised:
         give(declare(), tmp_path, "my.zip", make_zip(members))
     text = str(raised.value)
     assert "and 492 more" in text
-    assert "unpack it and give readings.csv" in text
+    assert "unpack it and pass readings.csv" in text
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,6 @@ def test_a_workbook_is_no_archive(tmp_path: Path) -> None:
         archive.writestr("xl/workbook.xml", "")
     found = give(declare(), tmp_path, "my.xlsx", buffer.getvalue())
     assert found == {"readings.csv": buffer.getvalue()}  # the model's reader says what it is
-    with pytest.raises(DataError, match="made of several files") as raised:
+    with pytest.raises(DataError, match="consists of several files") as raised:
         give(declare_several(), tmp_path, "my.xlsx", buffer.getvalue())
     assert "an Excel workbook" in str(raised.value)

@@ -90,7 +90,7 @@ def test_a_run_goes_on_without_it_and_takes_it_later(project: Path) -> None:
     assert (main["kind"], extra["kind"], extra["sha256"]) == ("real", "absent", "absent")
     declared = load_sources(project / "data" / "sources.toml")["extra"]
     due = credit(declared, extra["kind"], extra["sha256"])
-    assert due.title == "The extra file: not there, it is made up"
+    assert due.title == "The extra file: not available, it is made up"
     assert "the mirror has no such file" in extra["origin"]
     assert run_download(project)[1]
 
@@ -110,7 +110,7 @@ def test_the_sample_needs_none_of_it(project: Path) -> None:
     entry, _ = run_download(project, data="sample")
     assert entry.facts["kind"] == "sample"
     assert set(entry.manifest.files) == {"main.txt"}
-    assert "no sample stands in for it" in entry.facts["sources"][1]["origin"]
+    assert "there is no sample for it" in entry.facts["sources"][1]["origin"]
 
 
 def test_a_file_of_ones_own_is_taken_or_refused(project: Path, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_shared_query_is_declared_in_the_project_file(project: Path) -> None:
         ("DELETE FROM rows", "${WAREHOUSE_URL}", "the query failed"),
         ("SELECT 1", "${NOT_SET}", "the environment variable NOT_SET is not set"),
         ("SELECT 1", "sqlite:////none/none.db", "there is no SQLite database /none/none.db"),
-        ("SELECT 1", "nonsense://x", "the database URL cannot be used"),
+        ("SELECT 1", "nonsense://x", "the database URL is not valid"),
         ("SELECT 1", "postgresql+psycopg://me@127.0.0.1:1/x", "the database"),
     ],
 )
@@ -98,7 +98,10 @@ def test_what_no_database_answers_is_said_and_nothing_is_changed(
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ('regrow.sql("SELECT 1", database="postgresql://me:secret1@db/x")', "a password does not"),
+        (
+            'regrow.sql("SELECT 1", database="postgresql://me:secret1@db/x")',
+            "do not write a password",
+        ),
         ('regrow.file("http://example.com/x.csv", headers={"A": "${T}"})', "over https only"),
     ],
 )
@@ -146,7 +149,7 @@ def test_a_token_is_sent_to_the_declared_server_alone(
         assert asked == [("/moved.csv", TOKEN, f"Bearer {TOKEN}"), ("/rows.csv", None, None)]
         (project / "home").rename(project / "older")
         settings = declare(project, data(here.address, "rows.csv", "{}"))
-        with pytest.raises(SourceError, match="no place could be looked at"):
+        with pytest.raises(SourceError, match="no location could be checked"):
             download(settings)
         monkeypatch.delenv("ROWS_TOKEN")
         settings = declare(project, data(here.address, "rows.csv", headers))

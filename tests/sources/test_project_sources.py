@@ -76,7 +76,7 @@ def test_a_url_is_pinned_by_the_first_run_and_changes_by_a_refresh_only(
 
 def test_a_url_that_does_not_answer_is_no_version(project: Path, upstream: Upstream) -> None:
     settings = declare(project, f'regrow.csv("{upstream.url}/none.csv")')
-    with pytest.raises(SourceError, match="no place could be looked at for mine"):
+    with pytest.raises(SourceError, match="no location could be checked for mine"):
         download(settings)
     assert read_versions(settings.home, "mine") == []
 
@@ -105,7 +105,7 @@ def test_models_share_what_the_project_declares(project: Path) -> None:
 def test_a_place_without_a_digest_needs_refresh(project: Path, upstream: Upstream) -> None:
     """A file that nothing pins could be another one at every download."""
     settings = declare(project, f'regrow.csv("{upstream.url}/rows.csv", refresh=False)')
-    with pytest.raises(UserError, match="refresh = true pins what is found there first"):
+    with pytest.raises(UserError, match="is pinned by refresh = true"):
         download(settings)
     digest = "0" * 64
     settings = declare(
@@ -132,7 +132,7 @@ def test_an_object_of_storage_is_read_and_looked_at(
                 stream.write(content)
 
         settings = declare(project, f'regrow.csv("{address}")')
-        with pytest.raises(SourceError, match="the storage has no such object"):
+        with pytest.raises(SourceError, match="the object does not exist"):
             download(settings)
         put(b"x,y\n1,2\n")
         assert download(settings) == b"x,y\n1,2\n"

@@ -217,7 +217,7 @@ def test_what_the_next_place_has_is_not_adopted_while_an_earlier_one_fails(
         assert (found.outcome, found.version) == ("not adopted", sha256(FIRST))
         assert found.found == sha256(SECOND)
         assert f"{upstream.url}/first.zip" in found.reason
-        assert "did not answer" in found.reason
+        assert "did not respond" in found.reason
     assert read_versions(settings.home, NAME) == []
     assert list_unannounced(settings) == []
     # The pinned bytes of the next place are taken by a run, and are no news for refresh.
@@ -522,7 +522,7 @@ def test_a_source_that_is_not_declared_to_change_is_not_looked_at(
     settings: Settings, upstream: Upstream
 ) -> None:
     declare(settings.project, upstream.url, extra="")
-    with pytest.raises(UserError, match="not a source that is looked at"):
+    with pytest.raises(UserError, match="not a source that regrow refresh checks"):
         look(settings)
     source = load_sources(settings.data_dir / "sources.toml")[NAME]
     assert current_source(settings.home, source) == source

@@ -159,8 +159,8 @@ def send_html(handler: BaseHTTPRequestHandler, _start: int, _last: int) -> None:
 @pytest.mark.parametrize(
     ("answer", "said", "transient"),
     [
-        (send_all, "no parts of a file", False),
-        (send_other_place, "another part", False),
+        (send_all, "does not support range requests", False),
+        (send_other_place, "a different part", False),
         (send_html, "HTML page", False),
         (lambda handler, *_: handler.send_error(404), "404", False),
         (lambda handler, *_: handler.send_error(503), "503", True),

@@ -163,7 +163,7 @@ def test_the_defaults_let_100_mb_at_50_kb_per_second_through_and_no_drip() -> No
 def test_at_the_deadline_an_address_is_left_and_its_part_is_kept(tmp_path: Path) -> None:
     limits = Retries(attempts=3, rate_window_s=5, deadline_s=2)
     with run_slow(HEAD + LENGTH, CONTENT, piece_bytes=1000, pause_s=0.1) as server:
-        with pytest.raises(TransientFailure, match=r"not whole after 2 s"):
+        with pytest.raises(TransientFailure, match=r"not complete after 2 s"):
             get(server.url, tmp_path, limits)
         assert server.connections == 1
     part = (tmp_path / "part").read_bytes()

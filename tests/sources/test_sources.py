@@ -260,7 +260,7 @@ def test_all_failed_names_each_place_and_the_ways_out(
     for line, address, reason in zip(
         lines,
         [str(tmp_path / "no-mirror/air/readings.zip"), *source.remote.urls],
-        ["not a folder that exists", "refused", "404", "HTML page"],
+        ["does not exist or is not a folder", "refused", "404", "HTML page"],
         strict=True,
     ):
         assert line.startswith(address)
@@ -275,7 +275,7 @@ def test_all_failed_names_each_place_and_the_ways_out(
 def test_no_place_at_all_says_so(tmp_path: Path) -> None:
     error = fail(declare(), tmp_path)
 
-    assert "no place to ask" in str(error.received)
+    assert "no location to download from" in str(error.received)
     assert "REGROW_MIRROR" in error.remedies[0]
     assert not is_transient(error)
 
@@ -511,7 +511,7 @@ def test_local_archive_that_escapes_is_refused(tmp_path: Path) -> None:
     local = tmp_path / "mine.zip"
     local.write_bytes(make_zip({"readings.csv": CSV, "../evil": b""}))
 
-    with pytest.raises(DataError, match="leaves the folder"):
+    with pytest.raises(DataError, match="a path outside the folder"):
         get(declare(), tmp_path, local=local)
 
 
@@ -521,7 +521,7 @@ def test_one_plain_file_cannot_stand_for_several(tmp_path: Path) -> None:
     local = tmp_path / "a.txt"
     local.write_bytes(b"a")
 
-    with pytest.raises(DataError, match="made of several files"):
+    with pytest.raises(DataError, match="consists of several files"):
         get(declare(file=".", archive=archive), tmp_path, local=local)
 
 
@@ -544,10 +544,10 @@ def test_an_own_archive_may_hold_some_of_several_files(upstream: Upstream, tmp_p
     assert (tmp_path / "out/data/a.txt").read_bytes() == b"A"
     local.write_bytes(two)
     assert get(source, tmp_path, local=local)["kind"] == "sample"
-    with pytest.raises(DataError, match="nothing that can stand for"):
+    with pytest.raises(DataError, match="no file that can be used for"):
         get(source, tmp_path, local=none)
     # Real data is whole or refused.
-    with pytest.raises(DataError, match="lacks a member"):
+    with pytest.raises(DataError, match="does not contain a member"):
         get(source, tmp_path)
 
 
@@ -639,10 +639,10 @@ sha256 = "{digest}"
         ("[readings]", "[readings", "not valid TOML"),
         ("licence =", "license =", "license: Extra inputs are not permitted"),
         ('file = "readings.csv"', "", "file: Field required"),
-        ('file = "readings.csv"', 'file = "../readings.csv"', "leaves the folder"),
+        ('file = "readings.csv"', 'file = "../readings.csv"', "a path outside the folder"),
         ('file = "readings.csv"', 'file = "/readings.csv"', "absolute path"),
         ('urls = ["https', 'urls = ["ftp', "plain.urls.0"),
-        ("urls = ", "# ", "needs urls, a path, a mirror or a package"),
+        ("urls = ", "# ", "requires urls, a path, a mirror or a package"),
         ("0" * 64, "0" * 63, "plain.sha256"),
         ("[readings.plain]", "[readings.archive]", "archive.members: Field required"),
         ("[readings]", "[Air_Quality]", "name"),

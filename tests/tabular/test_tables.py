@@ -167,7 +167,7 @@ def test_the_usual_forms_of_csv_are_read(
 
 
 WRONG = {
-    "no header": ("1,2\n3,4\n", "give the file a header"),
+    "no header": ("1,2\n3,4\n", "add a header to the file"),
     "a column is missing": ("x,z\n1,2\n", "y"),
     "a column twice": ("x,y,y\n1,2,3\n", "table.csv"),
     "no numbers": ("x,y\nred,1\nblue,2\n", "'red' in row 0"),

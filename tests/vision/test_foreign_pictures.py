@@ -114,7 +114,7 @@ def test_where_zero_is_white_deep_pictures_are_not_negatives(tmp_path: Path) -> 
 
 def test_negative_brightness_is_refused(tmp_path: Path) -> None:
     values = np.tile(np.linspace(-30_000, 30_000, 64), (40, 1)).astype("i2")
-    with pytest.raises(DataError, match="darker than black"):
+    with pytest.raises(DataError, match="outside the range from black to white"):
         read_grey(save_tiff(tmp_path / "one.tif", values))
 
 

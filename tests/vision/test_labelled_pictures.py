@@ -56,10 +56,10 @@ def test_the_folder_of_a_picture_is_its_label(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"1.png": picture(RED), "2.png": picture(BLUE)}, "no labels to learn"),
-        ({"red/1.png": picture(RED), "red/2.png": picture(RED)}, "no labels to learn"),
-        ({"red/1.png": picture(RED), "2.png": picture(BLUE)}, "no labels to learn"),
-        ({"red/1.txt": b"x"}, "cannot be taken as pictures"),
+        ({"1.png": picture(RED), "2.png": picture(BLUE)}, "the pictures have no labels"),
+        ({"red/1.png": picture(RED), "red/2.png": picture(RED)}, "the pictures have no labels"),
+        ({"red/1.png": picture(RED), "2.png": picture(BLUE)}, "the pictures have no labels"),
+        ({"red/1.txt": b"x"}, "cannot be used as a collection of pictures"),
     ],
 )
 def test_a_zip_without_labels_is_refused(

@@ -174,7 +174,7 @@ def test_vgg_pools_by_average_where_asked_to() -> None:
     np.testing.assert_allclose(found["max"][0].max(axis=(2, 4)), found["max"][1], rtol=1e-5)
     means = found["average"][0].mean(axis=(2, 4))
     np.testing.assert_allclose(means, found["average"][1], rtol=1e-4, atol=1e-4)
-    with pytest.raises(UserError, match="no poolings"):
+    with pytest.raises(UserError, match="no pooling layers"):
         build_backbone("mobilenet", weights=None, pooling="average")
 
 

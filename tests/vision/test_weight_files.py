@@ -92,10 +92,10 @@ def test_mobilenet_is_taken_by_its_structure_and_then_pinned(
     dense = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     other = write_keras_file(project / "other.h5", dense)
     for wrong, said in (
-        (broken, "no numbers for"),
-        (other, "these are no weights of mobilenet"),
-        (right[: len(right) // 2], "these are no weights of mobilenet"),
-        (b"no HDF5", "these are no weights of mobilenet"),
+        (broken, "no weights for"),
+        (other, "the file does not contain weights of mobilenet"),
+        (right[: len(right) // 2], "the file does not contain weights of mobilenet"),
+        (b"no HDF5", "the file does not contain weights of mobilenet"),
     ):
         upstream.publish(KERAS_FILE, wrong)
         with pytest.raises(SourceError) as raised:

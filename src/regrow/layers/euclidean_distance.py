@@ -41,7 +41,7 @@ class EuclideanDistance(keras.layers.Layer):  # type: ignore[misc]
     def build(self, input_shape: Any) -> None:
         """Refuses shapes that do not fit together."""
         if len(input_shape) != 2 or input_shape[0] != input_shape[1]:
-            raise ValueError(f"expects two inputs of equal shape; received {input_shape}")
+            raise ValueError(f"expects two inputs of the same shape; received {input_shape}")
 
     def call(self, inputs: Any) -> Any:
         """Distances of two tensors (..., features) as (..., 1)."""

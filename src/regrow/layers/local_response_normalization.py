@@ -78,19 +78,19 @@ class LocalResponseNormalization(keras.layers.Layer):  # type: ignore[misc]
     ) -> None:
         super().__init__(**kwargs)
         if mode not in MODES:
-            raise ValueError(f"mode is one of {', '.join(MODES)}; received {mode!r}")
+            raise ValueError(f"mode must be one of {', '.join(MODES)}; received {mode!r}")
         if not isinstance(size, int) or size < 1:
-            raise ValueError(f"size must be a whole number of at least 1; received {size!r}")
+            raise ValueError(f"size must be an integer of at least 1; received {size!r}")
         if k <= 0 or alpha < 0:
             raise ValueError(
-                f"k must be positive and alpha not negative, or zeros are divided by; received "
-                f"k={k}, alpha={alpha}"
+                f"k must be positive and alpha must not be negative, to avoid division by zero; "
+                f"received k={k}, alpha={alpha}"
             )
         self.mode, self.size, self.alpha, self.beta, self.k = mode, size, alpha, beta, k
         self.data_format = keras.config.image_data_format() if data_format is None else data_format
         if self.data_format not in ("channels_last", "channels_first"):
             raise ValueError(
-                f"data_format is channels_last or channels_first; received {data_format!r}"
+                f"data_format must be channels_last or channels_first; received {data_format!r}"
             )
         self.input_spec = keras.InputSpec(ndim=4)
 

@@ -64,7 +64,7 @@ def plot_over_time(
         label_lines(panels[0], columns=len(values))
         if len(windows) > 1:
             panels[0].axvspan(at[inside][0], at[inside][-1], color=theme.muted, alpha=0.16, lw=0)
-            panels[1].set_title("Close-up of the shaded part", loc="left")
+            panels[1].set_title("Detail of the shaded area", loc="left")
 
     return draw(out, paint, height_in=2.6 * len(windows) + 0.4)
 
@@ -267,7 +267,7 @@ def _add_points(axes: Axes, x: Array, y: Array, colour: str) -> None:
 
 def _describe_range(errors: Array) -> str:
     low, high = np.percentile(errors, [5, 95]) if errors.size else (0.0, 0.0)
-    return f"nine in ten errors from {low:#.2g} to {high:#.2g}".replace("-", "\N{MINUS SIGN}")
+    return f"90 % of errors from {low:#.2g} to {high:#.2g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _limits(arrays: Sequence[Array]) -> tuple[float, float]:

@@ -100,12 +100,12 @@ class Table(_Part):
     def _check_shape(self) -> Self:
         count = len(self.columns)
         if len(set(self.columns)) < count:
-            raise ValueError(f"two columns have one label: {', '.join(self.columns)}")
+            raise ValueError(f"two columns have the same label: {', '.join(self.columns)}")
         for number, row in enumerate(self.rows):
             if len(row) != count:
                 raise ValueError(f"row {number} has {len(row)} cells for {count} columns")
         if self.best_by is not None and self.best_by not in self.columns:
-            raise ValueError(f"best_by names {self.best_by!r}, which is no column")
+            raise ValueError(f"best_by names {self.best_by!r}, which is not a column")
         return self
 
 
@@ -145,11 +145,13 @@ class Evaluation(_Part):
                 for item in error.errors()
             ]
             raise UserError(
-                "the result of an evaluation does not have the form that reports are made from",
+                "the result of an evaluation does not have the required structure",
                 where=str(path),
                 received="\n".join(problems),
                 expected="the fields of regrow.report.evaluation.Evaluation",
-                remedies=["build an Evaluation in the model's evaluate stage and call its write"],
+                remedies=[
+                    "create an Evaluation in the model's evaluate stage and call its write method"
+                ],
             ) from error
 
 

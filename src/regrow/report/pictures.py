@@ -78,8 +78,8 @@ def describe_curves(history: Sequence[Mapping[str, Any]], quantity: str) -> str:
     each = " in each panel" if len(groups) > 1 else ""
     stopped = " A run that stopped early keeps its last value." if "to" in epochs else ""
     return (
-        f"{per_group} runs{each}, of {epochs} {unit}: the line is their median, "
-        f"the band goes from the smallest to the largest.{stopped}"
+        f"{per_group} runs{each}, of {epochs} {unit}: the line is the median, "
+        f"and the band shows the range of all runs.{stopped}"
     )
 
 

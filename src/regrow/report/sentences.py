@@ -24,7 +24,7 @@ BADGES: Mapping[Action, tuple[str, str]] = {
     "refused": ("Rejected", "bad"),
     "held": ("Waits for approval", "neutral"),
     "approved": ("Approved", "good"),
-    "rejected": ("Rejected by a person", "bad"),
+    "rejected": ("Rejected by a reviewer", "bad"),
     "rolled-back": ("Rolled back", "neutral"),
     "frozen": ("Frozen", "neutral"),
     "unfrozen": ("Unfrozen", "neutral"),

@@ -57,10 +57,10 @@ class Validation(_Read):
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
             raise UserError(
-                "the result of a validation does not have the form that reports are made from",
+                "the result of a validation does not have the required structure",
                 where=str(path),
                 received="\n".join(f"{item['loc']}: {item['msg']}" for item in error.errors()),
-                remedies=["remove it and run again: it is made anew"],
+                remedies=["remove it and run again to create a new one"],
             ) from error
 
 
@@ -98,8 +98,8 @@ def state_validation(validation: Validation) -> ValidationText:
 
 def _count(checks: int, failed: int) -> str:
     if failed:
-        return f": {checks - failed} of {checks} checks held, the others are warnings"
-    return f": all {checks} checks held" if checks else ""
+        return f": {checks - failed} of {checks} checks passed, the others are warnings"
+    return f": all {checks} checks passed" if checks else ""
 
 
 def _tabulate_checks(checks: tuple[Check, ...], success: bool) -> Table:

@@ -72,7 +72,7 @@ def explain_unsafe(name: str) -> str | None:
         return "an absolute path"
     if re.match(r"[A-Za-z]:", path):
         return "a drive letter"
-    return "a path that leaves the folder" if ".." in path.split("/") else None
+    return "a path outside the folder" if ".." in path.split("/") else None
 
 
 def copy_stream(reader: Reader, target: Path, *, limit_bytes: int | None = None) -> CopiedFile:
@@ -163,7 +163,7 @@ class _Extraction:
         missing = sorted(set(self.members) - set(self.found))
         if missing and not (partial and self.found):
             raise DataError(
-                "the archive lacks a member",
+                "the archive does not contain a member",
                 where=str(self.archive),
                 received=shorten_list(self.names),
                 expected=shorten_list(missing),
@@ -173,7 +173,7 @@ class _Extraction:
     def take(self, name: str, reader: Reader) -> None:
         """Unpacks one wanted member."""
         if name in self.found:
-            raise self.refuse(name, "there twice")
+            raise self.refuse(name, "duplicate member")
         wanted = self.members[name]
         left = self.max_bytes - sum(copied.bytes for copied in self.found.values())
         limit_bytes = left if wanted.bytes is None else min(left, wanted.bytes)
@@ -183,7 +183,7 @@ class _Extraction:
             raise self.too_large(name, limit_bytes) from error
         if wanted.sha256 not in (None, copied.sha256):
             raise DataError(
-                "a member of the archive has another digest than declared",
+                "the digest of an archive member differs from the declared one",
                 where=f"{self.archive}, member {name}",
                 received=f"sha256 {copied.sha256}, {copied.bytes} bytes",
                 expected=f"sha256 {wanted.sha256}, {wanted.bytes} bytes",
@@ -206,7 +206,7 @@ class _Extraction:
 
     def refuse(self, name: str, reason: str) -> DataError:
         return DataError(
-            "the archive is refused; nothing was taken from it",
+            "the archive was refused; nothing was extracted",
             where=f"{self.archive}, member {name!r}",
             received=reason,
             expected="plain files whose paths stay inside the folder",
@@ -214,7 +214,7 @@ class _Extraction:
 
     def too_large(self, name: str | None, limit_bytes: int) -> DataError:
         return DataError(
-            "the archive unpacks to more than is allowed; nothing was taken from it",
+            "the unpacked archive is too large; nothing was extracted",
             where=str(self.archive) if name is None else f"{self.archive}, member {name!r}",
             received=f"more than {limit_bytes} bytes",
             expected=f"at most {limit_bytes} bytes",
@@ -224,10 +224,10 @@ class _Extraction:
 def explain_damage(path: Path, error: BaseException) -> DataError:
     """The error for an archive or a packed file that cannot be read to its end."""
     return DataError(
-        "the archive is damaged or cut short",
+        "the archive is damaged or incomplete",
         where=str(path),
         received=f"{type(error).__name__}: {error}",
-        remedies=["fetch it again, or pack it again in the usual way"],
+        remedies=["download it again, or create the archive again"],
     )
 
 
@@ -245,7 +245,7 @@ def _unpack_zip(extraction: _Extraction) -> None:
             if info.filename not in extraction.members or info.is_dir():
                 continue
             if info.flag_bits & 0x1:
-                reason = "encrypted; regrow has no password for it"
+                reason = "encrypted; encrypted archives are not supported"
                 raise extraction.refuse(info.filename, reason)
             with container.open(info) as reader:
                 extraction.take(info.filename, reader)

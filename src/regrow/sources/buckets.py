@@ -51,16 +51,18 @@ def open_object(address: str) -> Iterator[BucketFile]:
     from pyarrow import fs
 
     if "@" in urlsplit(address).netloc and urlsplit(address).scheme.lower() in ("s3", "gs", "gcs"):
-        raise LocationError("credentials do not belong in an address, which is logged and shown")
+        raise LocationError(
+            "the address contains credentials, but addresses are logged and displayed"
+        )
     try:
         files, path = fs.FileSystem.from_uri(address)
         info = files.get_file_info(path)
         if info.type != fs.FileType.File:
-            raise LocationError("the storage has no such object", kind="absent")
+            raise LocationError("the object does not exist", kind="absent")
         stream = files.open_input_stream(path)
     except (ValueError, NotImplementedError) as error:
-        raise LocationError(f"the address cannot be used: {error}") from error
+        raise LocationError(f"the address is not valid: {error}") from error
     except OSError as error:
-        raise TransientFailure(f"the storage does not answer: {error}") from error
+        raise TransientFailure(f"the storage does not respond: {error}") from error
     with stream:
         yield BucketFile(stream, info)

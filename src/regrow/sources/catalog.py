@@ -109,9 +109,9 @@ class Plain(_Declared):
     def evidence(self) -> str:
         """What vouches for its content where nobody has published a SHA-256; else empty."""
         if self.md5:
-            return "MD5 and length, as published; SHA-256 pinned at the first download"
+            return "published MD5 and length; SHA-256 pinned at the first download"
         if self.check:
-            return "its structure only, as no digest is published; SHA-256 pinned at first sight"
+            return "its structure only (no published digest); SHA-256 pinned at the first download"
         return ""
 
     @property
@@ -127,18 +127,18 @@ class Plain(_Declared):
     @model_validator(mode="after")
     def _check_places(self) -> Self:
         if self.sha256 and not self.has_places:
-            raise ValueError("needs urls, a path, a mirror or a package that it comes with")
+            raise ValueError("requires urls, a path, a mirror or a package that contains the file")
         if (self.query is None) != (self.database is None):
-            raise ValueError("a query needs a database, and a database a query")
+            raise ValueError("a query requires a database, and a database requires a query")
         if self.database and urlsplit(self.database).password and not names_a_secret(self.database):
             raise ValueError(
-                "database: a password does not belong here; write ${NAME} for an environment "
-                "variable that holds the URL or the password"
+                "database: do not write a password here; use ${NAME} for an environment "
+                "variable that contains the URL or the password"
             )
         if self.headers and not all(_may_have_headers(url) for url in self.urls):
-            raise ValueError("headers are sent over https only")
+            raise ValueError("headers are only sent over https")
         if self.md5 and self.bytes is None:
-            raise ValueError("an md5 needs the length in bytes beside it")
+            raise ValueError("md5 also requires the length in bytes")
         return self
 
 
@@ -180,22 +180,22 @@ class Source(_Declared):
     @model_validator(mode="after")
     def _check_shape(self) -> Self:
         if (self.archive is None) == (self.plain is None):
-            raise ValueError("needs either an archive or a plain file")
+            raise ValueError("requires either an archive or a plain file")
         unchecked = self.remote.sha256 is None and not self.remote.is_checked_first
         if unchecked and self.remote.has_places and not self.refresh:
             raise ValueError(
-                "what has no sha256 cannot be checked, so it must name no place; or "
-                "refresh = true pins what is found there first, as do md5 and bytes"
+                "a source without sha256 must not declare an address, unless its first download "
+                "is pinned by refresh = true, or by md5 and bytes"
             )
         if self.remote.is_checked_first and (self.archive or self.refresh):
-            raise ValueError("md5 and check are for one plain file that never changes")
+            raise ValueError("md5 and check are only valid for a plain file without refresh")
         paths = [member.path for member in self.archive.members] if self.archive else [self.file]
         folder = "" if self.file == "." else self.file.rstrip("/") + "/"
         if len(set(paths)) < len(paths):
             raise ValueError("a member is declared twice")
         if self.file not in paths and not all(path.startswith(folder) for path in paths):
             raise ValueError(
-                f"file {self.file!r} is neither a member nor the folder of all of them"
+                f"file {self.file!r} is neither a member nor the folder of all members"
             )
         return self
 
@@ -271,7 +271,7 @@ class Catalog(Mapping[str, Source]):
                 where=str(self._path),
                 received=name,
                 expected=", ".join(self._sources),
-                remedies=[f"declare it there in a table [{name}]"],
+                remedies=[f"declare it in a table [{name}]"],
             )
         return self._sources[name]
 
@@ -361,7 +361,7 @@ def _parse_source(path: Path, name: str, table: Any) -> Source:
     except TypeError as error:
         problems = [str(error)]
     raise UserError(
-        f"the source {name} is not declared as it should be; models that read it cannot run",
+        f"the source {name} is not declared correctly; models that read it cannot run",
         where=f"{path}, table [{name}]",
         received="\n".join(problems),
         remedies=["the comment at the top of data/sources.toml lists the fields"],

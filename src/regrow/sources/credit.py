@@ -27,11 +27,11 @@ def credit(source: Source, kind: str, sha256: str) -> Credit:
         sha256: the digest of its files; a local copy of the real files gets the source's credit.
     """
     if kind == "absent":
-        return Credit(f"{source.title}: not there, {source.optional}", source.licence, "")
+        return Credit(f"{source.title}: not available, {source.optional}", source.licence, "")
     if kind == "sample":
         title = f"Generated sample in the format of: {source.title}"
-        return Credit(title, "the project's own; made by its generator, no real reading in it", "")
+        return Credit(title, "created by the generator of this project; contains no real data", "")
     if kind == "local" and sha256 != source.version:
-        title = f"A file of the user's own in the format of: {source.title}"
+        title = f"User-provided file in the format of: {source.title}"
         return Credit(title, "not stated", "")
     return Credit(source.title, source.licence, source.citation)

@@ -62,7 +62,7 @@ class Expected:
     def __str__(self) -> str:
         size = "" if self.bytes is None else f" ({self.bytes} bytes)"
         if not self.sha256 and not self.md5:
-            return f"a file of the structure that {self.check} checks{size}"
+            return f"a file with the structure that {self.check} checks{size}"
         return f"sha256 {self.sha256}{size}" if self.sha256 else f"md5 {self.md5}{size}"
 
     def find_problem(self, path: Path, sha256: str) -> str | None:
@@ -188,7 +188,7 @@ def _check_length(response: httpx.Response, start: int, expected: Expected) -> N
     before = start if response.status_code == 206 else 0
     if promised is not None and before + promised > expected.limit_bytes:
         raise LocationError(
-            f"changed upstream: promises {promised} bytes, not read; expected {expected}",
+            f"changed upstream: announces {promised} bytes, not downloaded; expected {expected}",
             kind="changed",
         )
 
@@ -221,15 +221,15 @@ def receive(
                 digest.update(chunk)
                 done += len(chunk)
                 if done > expected.limit_bytes:
-                    reason = f"changed upstream: {done} bytes and more; expected {expected}"
+                    reason = f"changed upstream: {done} bytes or more; expected {expected}"
                     raise LocationError(reason, kind="changed")
                 report(done, total)
     except httpx.TransportError as error:
-        reason = f"{done} of {total or '?'} bytes came; {str(error) or type(error).__name__}"
+        reason = f"{done} of {total or '?'} bytes received; {str(error) or type(error).__name__}"
         raise TransientFailure(reason, cut=True) from error
     # Without a length and without chunks, the end of the connection is the only mark of the end.
     if promised is None and "Transfer-Encoding" not in response.headers and done < total:
-        raise TransientFailure(f"{done} of {total} bytes came", cut=True)
+        raise TransientFailure(f"{done} of {total} bytes received", cut=True)
     if done == 0:
         raise LocationError(NOTHING_RECEIVED)
     return Received(digest.hexdigest(), done, resumed)
@@ -258,12 +258,15 @@ def _explain_cut(failure: TransientFailure, part: Path, expected: Expected) -> T
     if not failure.cut or not part.exists():
         return failure
     digests = f"received sha256 {digest_file(part)}, expected {expected}"
-    return TransientFailure(f"corrupt: cut short, {failure.reason}; {digests}", kind="corrupt")
+    return TransientFailure(f"corrupt: incomplete,  {failure.reason}; {digests}", kind="corrupt")
 
 
 def _explain_wrong(problem: str, *, same: bool) -> LocationError:
     if same:
         return LocationError(
-            f"changed upstream: the same other file came whole, twice; {problem}", kind="changed"
+            f"changed upstream: the same different file was received twice; {problem}",
+            kind="changed",
         )
-    return LocationError(f"corrupt: other bytes came each time; {problem}", kind="corrupt")
+    return LocationError(
+        f"corrupt: different contents were received each time; {problem}", kind="corrupt"
+    )

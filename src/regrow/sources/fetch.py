@@ -76,7 +76,7 @@ def fetch(
 
 def _fetch_sample(source: Source, out: Path, data_dir: Path) -> dict[str, Any]:
     if _may_lack_sample(source):
-        return _describe_absent(source, "no sample stands in for it")
+        return _describe_absent(source, "there is no sample for it")
     files = copy_given(source, _find_sample(source, data_dir), out)
     return _describe(source, "sample", f"data/{source.sample}", files)
 
@@ -153,7 +153,7 @@ def _describe_absent(source: Source, reason: str) -> dict[str, Any]:
         "file": source.file,
         "sha256": ABSENT,
         "bytes": 0,
-        "origin": f"not there ({reason}); {source.optional}",
+        "origin": f"not available ({reason}); {source.optional}",
     }
 
 
@@ -164,7 +164,7 @@ def check_local(source: Source, path: Path) -> Path:
         UserError: it is not a file, or it is empty.
     """
     where = f"--source {source.name}={path}"
-    remedies = [f"give a {source.file}, or an archive that holds it"]
+    remedies = [f"pass {source.file}, or an archive that contains it"]
     if not path.is_file():
         received = "a folder" if path.is_dir() else "file not found"
         raise UserError(
@@ -191,6 +191,6 @@ def _find_sample(source: Source, data_dir: Path) -> Path:
             f"{source.name} has no sample",
             where=str(path or "data/sources.toml"),
             received="no such file" if path else "no sample is declared",
-            remedies=["run with the real data", f"--source {source.name}=PATH: a file of your own"],
+            remedies=["run with the real data", f"--source {source.name}=PATH: use your own file"],
         )
     return path

@@ -26,8 +26,8 @@ from regrow.sources.packed import archive_kind, open_packed
 UNPACKED_BY_HAND = {
     "a 7z archive",
     "a RAR archive",
-    "packed by Zstandard",
-    "packed by compress",
+    "compressed with Zstandard",
+    "compressed with compress",
 }
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
@@ -56,10 +56,10 @@ def _copy(
     kind, name = archive_kind(path), name_kind(path)
     if name in UNPACKED_BY_HAND:
         raise DataError(
-            f"the local file for {source.name} is {name}, which regrow does not unpack",
+            f"the local file for {source.name} is {name}, which regrow cannot unpack",
             where=where,
-            expected=f"{source.file}, also packed by gzip, bzip2 or xz, or in a zip or tar",
-            remedies=["unpack it, and give the file inside"],
+            expected=f"{source.file}, or this file in a gzip, bzip2, xz, zip or tar file",
+            remedies=["unpack it, and pass the file inside"],
         )
     wanted = list(source.pinned)
     single = wanted[0] if wanted == [source.file] or len(wanted) == 1 else None
@@ -68,7 +68,7 @@ def _copy(
         return _copy_members(source, path, out, where, single, inner=inner)
     if single is None:
         raise DataError(
-            f"{source.name} is made of several files, so one plain file cannot stand for it",
+            f"{source.name} consists of several files, so a single file cannot replace it",
             where=where,
             received=name,
             expected=f"a zip or tar(.gz) with {len(wanted)} members, among them {wanted[0]}",
@@ -107,14 +107,14 @@ def _copy_members(
             return _copy_plain(path, out, source.file)  # the model reads the archive itself
         if not found:
             raise DataError(
-                f"the archive holds nothing that can stand for {source.name}",
+                f"the archive contains no file that can be used for {source.name}",
                 where=where,
                 received=shorten_list(names),
                 expected=shorten_list(source.pinned),
                 remedies=[
-                    f"unpack it and give {source.file}"
+                    f"unpack it and pass {source.file}"
                     if single
-                    else "pack these files, in any folder: --source takes the archive"
+                    else "pack these files (in any folder) and pass the archive to --source"
                 ],
             )
         members = dict.fromkeys(found.values(), MemberInfo())
@@ -136,7 +136,7 @@ def _unpack(path: Path, target: Path) -> CopiedFile:
             return copy_stream(open_packed(raw), target, limit_bytes=MAX_UNPACKED_BYTES)
     except TooLarge as error:
         raise DataError(
-            "the file unpacks to more than is allowed",
+            "the unpacked file is too large",
             where=str(path),
             received=f"more than {MAX_UNPACKED_BYTES} bytes",
             expected=f"at most {MAX_UNPACKED_BYTES} bytes",

@@ -21,9 +21,9 @@ NO_HEADERS: Mapping[str, str] = {}
 TRANSIENT_STATUS = frozenset({408, 425, 429})
 ABSENT_STATUS = frozenset({404, 410})
 JSON = re.compile(rb"\[?\s*\{\s*[\"}]")
-JSON_RECEIVED = "JSON came instead of data (an error message of the server?)"
-NOTHING_RECEIVED = "nothing came: the answer has 0 bytes"
-HTML_RECEIVED = "an HTML page came instead of data (a proxy or login page?)"
+JSON_RECEIVED = "received JSON instead of data (possibly an error message of the server)"
+NOTHING_RECEIVED = "the response is empty (0 bytes)"
+HTML_RECEIVED = "received an HTML page instead of data (possibly a proxy or login page)"
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,7 @@ def _make_client(retries: Retries, watch: Watch) -> httpx.Client:
             event_hooks={"request": [watch.prepare], "response": [watch.follow]},
         )
     except (ImportError, ValueError, httpx.InvalidURL) as error:
-        raise LocationError(
-            f"the proxy settings of this machine cannot be used: {error}"
-        ) from error
+        raise LocationError(f"the proxy settings of this machine are not valid: {error}") from error
 
 
 @contextmanager
@@ -145,7 +143,7 @@ def check_status(response: httpx.Response, start: int) -> None:
     if status == 206:
         span = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
         if span is None or int(span[1]) != start:
-            raise LocationError("answers with another part of the file than asked for")
+            raise LocationError("returns a different part of the file than requested")
     elif status != 200:
         kind: FailureKind = "absent" if status in ABSENT_STATUS else "refused"
         raise LocationError(f"HTTP {status} {response.reason_phrase}", kind=kind)

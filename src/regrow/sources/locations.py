@@ -153,7 +153,7 @@ def obtain(
                     known = f"{source.remote.name} in the cache"
                     return Obtained(cached, _fetched.get(cached, known), expected)
                 cached.unlink()
-                failures.append((str(cached), LocationError("corrupt, so it was dropped")))
+                failures.append((str(cached), LocationError("corrupt and therefore removed")))
             for location in locations:
                 try:
                     return _fetch(source, location, downloads, progress, retries)
@@ -164,7 +164,7 @@ def obtain(
             "the download cache cannot be used",
             where=str(error.filename or downloads),
             received=error.strerror or str(error),
-            remedies=["make room or allow writing there", "set REGROW_HOME to another folder"],
+            remedies=["free up space or allow writing there", "set REGROW_HOME to another folder"],
         ) from error
     raise _explain_failures(source, mirror, failures)
 
@@ -249,14 +249,14 @@ def open_in_folder(location: Location) -> Iterator[FolderFile]:
     kind = "package" if location.package else "mirror"
     try:
         if not folder.is_dir():
-            raise LocationError(f"the {kind} {folder} is not a folder that exists")
+            raise LocationError(f"the {kind} {folder} does not exist or is not a folder")
         target = path.resolve()
         if not target.is_relative_to(folder.resolve()) and _is_private(target):
             raise LocationError(
-                f"is a link out of the {kind} to {target}, which only its owner may read"
+                f"is a link out of the {kind} to {target}, which only its owner can read"
             )
         if not path.is_file():
-            raise LocationError(f"the {kind} has no such file", kind="absent")
+            raise LocationError(f"the file is not in the {kind}", kind="absent")
         stream = path.open("rb")
     except OSError as error:
         raise LocationError(f"cannot be read: {error.strerror}") from error
@@ -295,14 +295,14 @@ def _copy_whole(location: Location, part: Path) -> None:
         try:
             copied = copy_stream(reader, part, limit_bytes=expected.limit_bytes)
         except TooLarge as error:
-            reason = f"another file: more than {expected.limit_bytes} bytes; expected {expected}"
+            reason = f"different file: more than {expected.limit_bytes} bytes; expected {expected}"
             raise LocationError(reason, kind="changed") from error
     problem = expected.find_problem(part, copied.sha256)
     if problem is None:
         return
     short = expected.bytes is not None and copied.bytes < expected.bytes
     raise LocationError(
-        f"{'corrupt: too short' if short else 'another file'}; {problem}",
+        f"{'corrupt: too short' if short else 'different file'}; {problem}",
         kind="corrupt" if short else "changed",
     )
 
@@ -316,39 +316,39 @@ def _explain_failures(
     if "changed" in kinds:
         verdict = "; it has changed upstream"
     elif "corrupt" in kinds:
-        verdict = "; what came was corrupt"
+        verdict = "; the received data was corrupt"
     remedies = []
     if remote.mirror is not None:
         remedies.append(
             f"mirror: set REGROW_MIRROR to a folder or an http(s) URL that has {source.mirror_path}"
-            + ("" if mirror else " (it is not set now)")
+            + ("" if mirror else " (currently not set)")
         )
     if source.sample:
-        remedies.append("--sample: use the shipped sample, which is not real data")
+        remedies.append("--sample: use the shipped sample instead of real data")
     remedies.append(
-        f"--source {source.name}=PATH: use a local file, {source.file} or an archive that holds it"
+        f"--source {source.name}=PATH: use a local file, {source.file} or an archive with it"
     )
     if source.optional:
-        remedies.append(f"--data-version {source.name}={ABSENT}: without it, {source.optional}")
+        remedies.append(f"--data-version {source.name}={ABSENT}: leave it out, {source.optional}")
     if source.remedy:
         remedies.append(source.remedy)
     if "changed" in kinds and source.refresh:
         remedies.insert(0, f"regrow refresh --source {source.name}: adopt the new version")
     if "changed" in kinds:
         remedies.append(
-            f"if the other file is right, remove REGROW_HOME/sources/{source.name}.jsonl, which "
-            "pins the one that was seen first"
+            f"if the different file is correct, remove REGROW_HOME/sources/{source.name}.jsonl, "
+            "which pins the first file"
             if remote.evidence and remote.sha256
-            else "if the other file is right, put its sha256 and size into data/sources.toml"
+            else "if the different file is correct, write its sha256 and size to data/sources.toml"
         )
     return SourceError(
-        f"no place gave {remote.name} of the source {source.name}{verdict}",
+        f"no location provided {remote.name} of the source {source.name}{verdict}",
         received="\n".join(f"{address}: {error.reason}" for address, error in failures)
-        or "there is no place to ask: no URL is declared"
+        or "there is no location to download from: no URL is declared"
         + ("" if mirror else " and REGROW_MIRROR is not set"),
         expected=str(expect(remote))
         if remote.sha256 or remote.is_checked_first
-        else f"a file of your own: nobody has published a sha256 of {remote.name} to check one by",
+        else f"use your own file: no sha256 of {remote.name} has been published to verify one",
         remedies=remedies,
         transient=any(error.transient for _, error in failures),
         absent=all(error.kind == "absent" for _, error in failures),

@@ -57,14 +57,14 @@ def open_query(query: str, database: str) -> Iterator[QueryFile]:
     try:
         engine = sqlalchemy.create_engine(fill_secrets(database))
     except (ArgumentError, NoSuchModuleError, ImportError, SecretMissing) as error:
-        raise LocationError(f"the database URL cannot be used: {_explain(error)}") from error
+        raise LocationError(f"the database URL is not valid: {_explain(error)}") from error
     _check_sqlite(engine.url)
     try:
         with engine.connect() as connection:
             frame = pd.read_sql_query(query, connection, dtype_backend="pyarrow")
             table = pa.Table.from_pandas(frame, preserve_index=False)
     except OperationalError as error:
-        raise TransientFailure(f"the database does not answer: {_explain(error)}") from error
+        raise TransientFailure(f"the database does not respond: {_explain(error)}") from error
     except (pd.errors.DatabaseError, SQLAlchemyError, pa.ArrowException) as error:
         raise LocationError(f"the query failed: {_explain(error)}") from error
     finally:

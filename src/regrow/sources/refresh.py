@@ -48,7 +48,7 @@ class Look:
     """What was found at the first location that answered.
 
     Attributes:
-        failures: the locations before it that did not answer, with their reasons.
+        failures: the locations before it that did not respond, with their reasons.
         members: the files that are taken out of an archive that is not the one in use.
     """
 
@@ -95,7 +95,7 @@ def check_source(
     ensure_layout(settings.home)
     if source.remote.is_checked_first:
         return pin_first(source, settings, progress, retries or make_retries(settings))
-    progress(f"looking at {name}", 0, 0)  # a location that does not answer takes a while
+    progress(f"checking {name}", 0, 0)  # a location that does not answer takes a while
     downloads = settings.home.downloads
     # `regrow gc` takes this lock before it removes a download, so that it finds a new file and
     # its record, or neither.
@@ -154,7 +154,7 @@ def explain_checks(checks: Sequence[SourceCheck]) -> SourceError | None:
     if not bad:
         return None
     return SourceError(
-        f"looked at {len(checks)} sources, {len(bad)} need attention; what is in use stays in use",
+        f"checked {len(checks)} sources, {len(bad)} need attention; versions in use do not change",
         received="\n".join(f"{check.source}: {check.outcome}: {check.reason}" for check in bad),
         transient=any(check.transient for check in bad),
     )
@@ -168,11 +168,11 @@ def _declared(name: str, settings: Settings) -> Source:
             return source
     refreshed = ", ".join(list_refreshed(settings))
     raise UserError(
-        f"{name!r} is not a source that is looked at",
+        f"{name!r} is not a source that regrow refresh checks",
         where="--source",
         received=name,
         expected=refreshed or "no source is declared with refresh = true",
-        remedies=["refresh = true in data/sources.toml makes it one"],
+        remedies=["set refresh = true for it in data/sources.toml"],
     )
 
 
@@ -187,7 +187,7 @@ def _read_first(
     downloads = settings.home.downloads
     downloads.mkdir(parents=True, exist_ok=True)
     part = downloads / f"{CHECKED}{source.name}.part"
-    report = partial(progress, f"looking at {source.name}")
+    report = partial(progress, f"checking {source.name}")
     errors: list[tuple[str, LocationError]] = []
     for location in list_locations(source, settings.mirror):
         if location.package or "#" in location.address:
@@ -205,10 +205,10 @@ def _read_first(
         failed = [f"{place} ({e.reason})" for place, e in errors if e.kind != "absent"]
         return Look(location, found, failed, members)
     raise SourceError(
-        f"no place could be looked at for {source.name}",
+        f"no location could be checked for {source.name}",
         received="\n".join(f"{address}: {error.reason}" for address, error in errors)
-        or "it has no address and no mirror is set",
-        remedies=["try again later: what is recorded stays in use"],
+        or "it has no address, and no mirror is set",
+        remedies=["try again later; the recorded version stays in use"],
         transient=any(error.transient for _, error in errors),
     )
 
@@ -234,7 +234,8 @@ def _read_members(
         discard_part(part)
         received = error.received or kind
         raise LocationError(
-            f"what came is not the source: {error.what}" + (f" ({received})" if received else "")
+            f"the received file is not the source: {error.what}"
+            + (f" ({received})" if received else "")
         ) from error
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
@@ -284,7 +285,7 @@ def _compare(source: Source, current: Source, look: Look) -> tuple[SourceCheck, 
 
 
 def _name_failures(look: Look) -> str:
-    return f"{', '.join(look.failures)} did not answer" if look.failures else ""
+    return f"{', '.join(look.failures)} did not respond" if look.failures else ""
 
 
 def _decide(
@@ -298,13 +299,13 @@ def _decide(
     """What becomes of another file: it is recorded, or the result says why not."""
     repacked = check.outcome == "repacked"
     if look.failures:
-        reason = f"{_name_failures(look)}; {look.location.shown} has another file"
+        reason = f"{_name_failures(look)}; {look.location.shown} has a different file"
     elif repacked or allow_older or version.version not in _list_known(source, settings.home):
         return check, version
     else:
         reason = (
             f"{look.location.shown} has version {version.version[:12]}, which was in "
-            f"use before; regrow refresh --source {source.name} --allow-older takes it again"
+            f"use before; regrow refresh --source {source.name} --allow-older adopts it again"
         )
     # The same data in another archive need no attention.
     outcome = "unchanged" if repacked else "not adopted"

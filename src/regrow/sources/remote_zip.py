@@ -64,7 +64,7 @@ def download_member(
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise LocationError(f"the zip cannot be read: {error}", kind="corrupt") from error
     if problem := expected.find_problem(part, copied.sha256):
-        raise LocationError(f"changed upstream: another {member}; {problem}", kind="changed")
+        raise LocationError(f"changed upstream: different {member}; {problem}", kind="changed")
 
 
 def _copy_member(
@@ -142,16 +142,16 @@ class _RemoteFile(io.RawIOBase):
         with open_response(self.session, self.url, headers) as response:
             check_status(response, start)
             if response.status_code != 206:
-                raise LocationError("the server gives no parts of a file, only all of it")
+                raise LocationError("the server does not support range requests")
             total = re.search(r"/(\d+)$", response.headers.get("Content-Range", ""))
             if total is None or self.size not in (0, int(total[1])):
-                raise LocationError("the server does not say how large the file is")
+                raise LocationError("the server does not report the size of the file")
             self.size = int(total[1])
             content = b""
             for chunk in response.iter_raw():
                 content += chunk
                 if len(content) > length:
-                    raise LocationError("answers with another part of the file than asked for")
+                    raise LocationError("returns a different part of the file than requested")
         if len(content) < length:
-            raise TransientFailure(f"{len(content)} of {length} bytes came", cut=True)
+            raise TransientFailure(f"{len(content)} of {length} bytes received", cut=True)
         return content

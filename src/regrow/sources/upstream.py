@@ -124,6 +124,6 @@ def _request(
             return UpstreamFile(known)
         if hint.bytes is None and "Transfer-Encoding" not in response.headers:
             # A file that is cut short would be taken for a new version.
-            raise LocationError("says neither how long the file is nor where it ends")
-        got = receive(response, part, Expected("of a file not seen before"), report)
+            raise LocationError("reports neither the length nor the end of the file")
+        got = receive(response, part, Expected("of a new file"), report)
     return UpstreamFile(hint.model_copy(update={"sha256": got.sha256}), part)

@@ -104,7 +104,7 @@ class Watch:
     def _judge(self, now_s: float) -> TransientFailure | None:
         limits = self._limits
         if now_s >= self._end_s:
-            reason = f"not whole after {limits.deadline_s:g} s (REGROW_DOWNLOAD_DEADLINE_S)"
+            reason = f"not complete after {limits.deadline_s:g} s (REGROW_DOWNLOAD_DEADLINE_S)"
             return TransientFailure(reason, again=False)
         elapsed_s = now_s - self._since_s
         if elapsed_s < limits.rate_window_s:

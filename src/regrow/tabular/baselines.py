@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from regrow.tabular.model import Task
 
 Array = np.ndarray
-CONSTANT = "always the same answer"
+CONSTANT = "constant prediction"
 # Gradient boosting takes long on more features: words of texts are left to the linear model.
 MAX_FEATURES = 400
 

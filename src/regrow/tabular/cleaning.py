@@ -29,7 +29,7 @@ def clean(model: Any, ctx: StageContext) -> dict[str, Any]:
     """Writes `table.parquet`: the rows that have a target, those with a time in its order.
 
     Raises:
-        DataError: the file is not a table, lacks columns, or has values of another kind.
+        DataError: the file is not a table, lacks columns, or contains values of the wrong type.
     """
     columns: Columns = model.table
     source = ctx.inputs["download"]
@@ -47,7 +47,7 @@ def clean(model: Any, ctx: StageContext) -> dict[str, Any]:
         frame = frame.sort_values(columns.time, kind="stable").reset_index(drop=True)
     if frame.empty:
         raise DataError(
-            "no row can be learned from",
+            "no row can be used for training",
             where=f"{name}, column {columns.target}",
             received=f"{rows:,} rows, none with a target",
             expected="rows with a value in that column",
@@ -96,7 +96,7 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
             received=f"{type(error).__name__}: {error}".splitlines()[0]
             + f" (it is {kind})" * bool(kind),
             expected="a CSV file in UTF-8 with a header, or a Parquet file",
-            remedies=["save it in this form, and give that file"],
+            remedies=["save it in one of these formats and use that file"],
         ) from error
     frame.columns = [str(column).strip() for column in frame.columns]
     return frame
@@ -149,13 +149,13 @@ def _check_names(frame: pd.DataFrame, wanted: Sequence[str], name: str) -> None:
         return
     shown = ", ".join(found[:30]) + (f", ... ({len(found)} in all)" if len(found) > 30 else "")
     raise DataError(
-        "the table lacks columns" if missing else "columns are there twice",
+        "columns are missing from the table" if missing else "some columns occur twice",
         where=f"{name}, the header",
         received=shown,
         expected=", ".join(missing or twice),
         remedies=[
-            "correct the names in regrow.columns(...), or rename columns in the model's clean",
-            *(["give the file a header"] if all(map(_is_number, found)) else []),
+            "correct the names in regrow.columns(...), or rename columns in the clean method",
+            *(["add a header to the file"] if all(map(_is_number, found)) else []),
         ],
     )
 
@@ -217,12 +217,12 @@ def _wrong_values(values: pd.Series, bad: pd.Series, name: str, expected: str) -
     rows = bad.to_numpy().nonzero()[0]
     examples = [f"{str(values.iloc[row])[:80]!r} in row {row}" for row in rows[:EXAMPLES]]
     return DataError(
-        f"the column {values.name!r} has values of another kind",
+        f"the column {values.name!r} contains values of the wrong type",
         where=f"{name}, column {values.name}, rows counted from 0",
         received=f"{len(rows):,} of {len(values):,} values: {', '.join(examples)}",
         expected=expected,
         remedies=[
-            "name it as another kind of column in regrow.columns(...)",
-            "convert it in the model's clean",
+            "declare it with another type in regrow.columns(...)",
+            "convert it in the model's clean method",
         ],
     )

@@ -106,7 +106,7 @@ def _tabulate(
             rows=comparison.rows(published),
             best_by=gate.metric,
             direction=gate.direction,
-            caption=f"{len(actual):,} rows that training never saw.",
+            caption=f"{len(actual):,} rows that were not used in training.",
         )
     ]
     if labels:
@@ -127,7 +127,7 @@ def _tabulate(
                 title="By label",
                 columns=("label", "rows", "recall", "precision"),
                 rows=rows,
-                caption="The published network on the test rows.",
+                caption="Results of the published network on the test rows.",
             )
         )
     return tuple(tables)
@@ -137,12 +137,14 @@ def _draw(
     out: Path, columns: Columns, gate: Gate, comparison: Comparison, actual: Any, found: Any
 ) -> Figures:
     figures = Figures(out)
-    path = figures.add("comparison.png", "Beside simple models", f"{gate.metric} on the test rows.")
+    path = figures.add(
+        "comparison.png", "Comparison with simple models", f"{gate.metric} on the test rows."
+    )
     plot_comparison(
         comparison, gate.metric, path, label=gate.metric, unit=gate.unit, direction=gate.direction
     )
     if columns.task == "regression":
-        path = figures.add("predicted.png", "Predicted against actual", "The test rows.")
+        path = figures.add("predicted.png", "Predicted against actual", "Test rows.")
         plot_scatter(actual, {"network": found[:, 0]}, path, label=columns.target, unit=gate.unit)
     return figures
 
@@ -150,7 +152,6 @@ def _draw(
 def _describe_split(parts: Any, columns: Columns) -> str:
     sizes = ", ".join(f"{len(part):,} {name} rows" for name, part in parts.items())
     if columns.time:
-        return (
-            f"{sizes}; the test rows are the newest, from {parts['test'][columns.time].min()} on."
-        )
-    return f"{sizes}, chosen by a hash, so that a row stays in its part when the table grows."
+        start = parts["test"][columns.time].min()
+        return f"{sizes}; the test rows are the newest rows, starting at {start}."
+    return f"{sizes}, split by a hash, so that a row stays in its split when the table grows."

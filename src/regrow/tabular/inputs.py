@@ -93,13 +93,13 @@ def list_labels(frame: pd.DataFrame, columns: Columns) -> list[str]:
     if len(labels) < 2 or (columns.task == "binary" and len(labels) > 2):
         shown = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
         raise DataError(
-            f"the target {columns.target!r} cannot be learned as {columns.task}",
+            f"the target {columns.target!r} cannot be used for the task {columns.task}",
             where=f"the training rows, column {columns.target}",
             received=f"{len(labels)} different values: {shown}",
             expected=f"{expected} different values",
             remedies=[
                 'task="classes" for more than two values, task="regression" for numbers',
-                "more rows, or another split, if a value is missing by chance",
+                "use more rows or another split if a value is missing by chance",
             ],
         )
     return labels
@@ -114,8 +114,8 @@ def encode(frame: pd.DataFrame, layer: TableFeatures) -> Array:
     wanted = [*layer.numbers, *layer.categories, *layer.texts]
     if missing := [name for name in wanted if name not in frame.columns]:
         raise DataError(
-            "the table lacks columns that the model needs",
-            where="the table to predict from",
+            "the table does not contain all columns that the model needs",
+            where="the input table",
             received=", ".join(map(str, frame.columns)),
             expected=", ".join(missing),
         )
@@ -162,9 +162,9 @@ def find_layer(model: keras.Model) -> TableFeatures:
         if isinstance(layer, TableFeatures):
             return layer
     raise DataError(
-        "the model does not say how its input is coded",
+        "the model does not contain the encoding of its input",
         received=", ".join(layer.name for layer in model.layers),
-        expected="a layer of the kind TableFeatures",
+        expected="a layer of type TableFeatures",
     )
 
 

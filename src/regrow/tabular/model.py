@@ -49,12 +49,18 @@ GATES: Mapping[Task, Gate] = {
 class TrainingConfig(ModelConfig):
     """The settings that every `Model` has; add those of your network in a subclass."""
 
-    seeds: int = Field(3, ge=1, le=100, description="trainings with different seeds")
+    seeds: int = Field(3, ge=1, le=100, description="number of trainings with different seeds")
     epochs: int = Field(60, ge=1, le=10_000, description="maximum number of epochs")
-    patience: int = Field(8, ge=1, description="epochs without a better validation loss, to stop")
+    patience: int = Field(
+        8,
+        ge=1,
+        description="epochs without improvement of the validation loss before training stops",
+    )
     batch_size: int = Field(64, ge=1, le=1_048_576, description="rows per step")
-    learning_rate: float = Field(0.002, gt=0, le=1, description="at the start; falls as a cosine")
-    deterministic: bool = Field(True, description="the same bits on every run")
+    learning_rate: float = Field(
+        0.002, gt=0, le=1, description="initial value; decreases with cosine decay"
+    )
+    deterministic: bool = Field(True, description="bit-identical results in every run")
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,7 @@ def columns(
     twice = sorted({n for n in made.inputs if made.inputs.count(n) > 1 or n == target})
     if twice or not made.inputs or task not in GATES:
         raise UserError(
-            "the columns of a table are not stated as they must be",
+            "the columns of the table are not declared correctly",
             where=f"regrow.columns(target={target!r}, ...)",
             received=f"task {task!r}"
             if task not in GATES
@@ -372,11 +378,11 @@ def _check(kind: type[Model]) -> None:
 
 def _wrong(kind: type[Model], name: str, received: str, expected: str) -> UserError:
     return UserError(
-        f"the model {kind.name!r} is not defined as it must be",
+        f"the model {kind.name!r} is not defined correctly",
         where=f"{kind.__module__}.{kind.__qualname__}.{name}",
         received=received,
         expected=expected,
-        remedies=[f"regrow check {kind.name} checks the rest"],
+        remedies=[f"regrow check {kind.name} runs further checks"],
     )
 
 
@@ -402,8 +408,8 @@ def _read_presets(kind: type[Model]) -> dict[str, dict[str, Any]]:
             return tables
         received = ", ".join(wrong)
     raise UserError(
-        f"the presets of {kind.name} cannot be used",
+        f"the presets of {kind.name} are not valid",
         where=str(path),
         received=received,
-        expected=f"a table for each preset, of the settings {', '.join(kind.Config.model_fields)}",
+        expected=f"a table of settings for each preset: {', '.join(kind.Config.model_fields)}",
     )

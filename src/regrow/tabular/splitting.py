@@ -31,11 +31,14 @@ def split_rows(frame: pd.DataFrame, columns: Columns, split: Split) -> dict[str,
     sizes = {name: len(part) for name, part in parts.items()}
     if not all(sizes.values()):
         raise DataError(
-            "there are too few rows to train and test on",
+            "there are too few rows for training and testing",
             where=f"the cleaned table, {len(frame):,} rows, divided by {by}",
             received=", ".join(f"{size} {name} rows" for name, size in sizes.items()),
-            expected="at least one row of each",
-            remedies=["more rows", "other shares: split = regrow.Split(test=..., validation=...)"],
+            expected="at least one row in each split",
+            remedies=[
+                "use more rows",
+                "or use other shares: split = regrow.Split(test=..., validation=...)",
+            ],
         )
     return parts
 

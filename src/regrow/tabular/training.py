@@ -50,7 +50,7 @@ def train(model: Any, ctx: StageContext) -> dict[str, Any]:
 
     Raises:
         DataError: the target has one value only, or there are too few rows.
-        UserError: the network does not fit the table.
+        UserError: the network does not match the table.
     """
     columns: Columns = model.table
     parts = split_rows(
@@ -133,8 +133,8 @@ def build_network(model: Any, layer: TableFeatures, config: Any) -> keras.Model:
         if shapes == [(None, layer.width), (None, inputs.outputs)]:
             return core
     raise UserError(
-        "the network does not fit the table",
-        where="the method network of the model",
+        "the network does not match the table",
+        where="the network method of the model",
         received=received,
         expected=expected,
         remedies=["return keras.Model(inputs.features, inputs.head(x))"],
@@ -162,5 +162,5 @@ def _check_target(target: Any, columns: Columns) -> None:
             f"the target {columns.target!r} has the same value in every training row",
             where=f"the training rows, column {columns.target}",
             received=f"{target[0]:g} in {len(target):,} rows",
-            expected="values that differ",
+            expected="different values",
         )

@@ -15,7 +15,7 @@ def usual_expectations(columns: Columns) -> list[Expectation]:
     found = [
         expect(
             "column_values_to_not_be_null",
-            "a row without a target cannot be learned from",
+            "a row without a target cannot be used for training",
             column=columns.target,
         )
     ]
@@ -23,7 +23,7 @@ def usual_expectations(columns: Columns) -> list[Expectation]:
         found.append(
             expect(
                 "column_values_to_be_unique",
-                "two rows with one id could be in training and in test rows",
+                "two rows with the same id could be in both the training and the test rows",
                 column=columns.id,
             )
         )
@@ -32,7 +32,7 @@ def usual_expectations(columns: Columns) -> list[Expectation]:
         Expectation(
             "expect_column_values_to_not_be_null",
             {"column": name, "mostly": 0.01},
-            "a column without values says nothing",
+            "a column without values contains no information",
         )
         for name in columns.inputs
     ]

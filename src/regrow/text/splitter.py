@@ -132,7 +132,7 @@ def load_punkt(folder: Path) -> PunktParameters:
     parameters.collocations = {(first, second) for _, (first, second) in collocations}
     for place, (_, flags) in contexts:
         if not (flags.isascii() and flags.isdecimal()):
-            raise _refuse(place, repr(flags), "a word, a tab and a whole number")
+            raise _refuse(place, repr(flags), "a word, a tab and an integer")
     parameters.ortho_context = _Contexts((word, int(flags)) for _, (word, flags) in contexts)
     return parameters
 
@@ -141,11 +141,11 @@ def _read_fields(path: Path, count: int) -> Iterator[tuple[str, list[str]]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise _refuse(str(path), str(error), "a file in UTF-8") from error
+        raise _refuse(str(path), str(error), "a UTF-8 file") from error
     for number, line in enumerate(lines, 1):
         fields = line.split("\t")
         if len(fields) != count or not all(fields):
-            what = "a word" if count == 1 else "two fields and a tab between them"
+            what = "a word" if count == 1 else "two fields separated by a tab"
             raise _refuse(f"{path}, line {number}", repr(line[:60]), what)
         yield f"{path}, line {number}", fields
 
@@ -156,7 +156,9 @@ def _refuse(where: str, received: str, expected: str) -> DataError:
         where=where,
         received=received,
         expected=expected,
-        remedies=["get punkt_tab again, or run without it: a model is then trained on the texts"],
+        remedies=[
+            "download punkt_tab again, or run without it; a model is then trained on the texts"
+        ],
     )
 
 

@@ -20,9 +20,9 @@ WINDOW = 5
 CONTEXT_POWER = 0.75
 BLOCK_TOKENS = 1 << 20
 REMEDIES = (
-    "give the file of the right width, glove.6B.50d.txt, or the zip that holds it: "
+    "use the file with 50 dimensions, glove.6B.50d.txt, or the zip that contains it: "
     "--source glove-6b-50d=PATH",
-    "go without it: --data-version glove-6b-50d=absent",
+    "leave it out: --data-version glove-6b-50d=absent",
 )
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -68,7 +68,7 @@ def load_glove(path: Path, vocabulary: Vocabulary, *, dimensions: int, seed: int
         if index is not None and index not in (PAD, UNK) and not filled[index]:
             matrix[index], filled[index] = values, True
     if not line:
-        raise _refuse(path, 1, "the file holds no vectors", "nothing", _form(dimensions))
+        raise _refuse(path, 1, "the file contains no vectors", "nothing", _form(dimensions))
     _draw_unknown(matrix, filled, seed)
     return WordVectors(matrix, "GloVe", int(filled.sum()))
 
@@ -91,7 +91,7 @@ def copy_glove(path: Path, words: Container[str], out: Path, *, dimensions: int)
                 stream.write(word.encode() + b" " + numbers + b"\n")
                 written.add(word)
     if not line:
-        raise _refuse(path, 1, "the file holds no vectors", "nothing", _form(dimensions))
+        raise _refuse(path, 1, "the file contains no vectors", "nothing", _form(dimensions))
     return len(written)
 
 
@@ -107,14 +107,14 @@ def _read_lines(path: Path, dimensions: int) -> Iterator[tuple[int, str, bytes]]
             count = numbers.count(b" ") + 1 if numbers else 0
             if count != dimensions or not word:
                 received = f"{count} numbers after {word[:40]!r}"
-                what = "a line has another width than the others"
+                what = "a line has a different number of values than the others"
                 raise _refuse(path, line, what, received, _form(dimensions))
             try:
                 yield line, word.decode("utf-8"), numbers
             except UnicodeDecodeError as error:
                 received = f"byte 0x{word[error.start]:02x} in {word[:40]!r}"
                 raise _refuse(
-                    path, line, "the file is not UTF-8 text", received, "text in UTF-8"
+                    path, line, "the file is not UTF-8 text", received, "UTF-8 text"
                 ) from None
 
 
@@ -128,11 +128,13 @@ def _parse(path: Path, line: int, numbers: bytes) -> Array:
         if np.isfinite(values).all():
             return values
         received = f"{numbers[:60]!r}…"
-    raise _refuse(path, line, "a vector's entry is not a number", received, "finite numbers")
+    raise _refuse(
+        path, line, "a vector contains a value that is not a number", received, "finite numbers"
+    )
 
 
 def _form(dimensions: int) -> str:
-    return f"a word and {dimensions} numbers, one blank between them"
+    return f"a word and {dimensions} numbers, separated by single spaces"
 
 
 def _refuse(path: Path, line: int, what: str, received: str, expected: str) -> DataError:
@@ -142,7 +144,7 @@ def _refuse(path: Path, line: int, what: str, received: str, expected: str) -> D
         where=f"{path}, line {line}",
         received=f"{received}; the file is {kind}" if kind else received,
         expected=expected,
-        remedies=["get the file again: it may be damaged", *REMEDIES],
+        remedies=["download the file again; it may be damaged", *REMEDIES],
     )
 
 
@@ -177,9 +179,9 @@ def train_vectors(
     if len(known) <= dimensions:
         raise DataError(
             "the corpus is too small for vectors of this size",
-            received=f"{len(known)} words beside other words",
+            received=f"{len(known)} words that occur next to other words",
             expected=f"more than {dimensions}",
-            remedies=["choose fewer dimensions", "give a larger corpus"],
+            remedies=["choose fewer dimensions", "use a larger corpus"],
         )
     information = _positive_information(counts[known][:, known])
     matrix = np.zeros((len(vocabulary), dimensions), dtype="float32")

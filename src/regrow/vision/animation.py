@@ -22,9 +22,9 @@ def check_ffmpeg(path: Path) -> None:
     """
     if path.suffix.lower() == ".mp4" and shutil.which("ffmpeg") is None:
         raise UserError(
-            "MP4 is written by ffmpeg, which is not installed",
+            "MP4 output requires ffmpeg, which is not installed",
             where=str(path),
-            expected="a name that ends in .gif or .webp",
+            expected="a file name that ends in .gif or .webp",
             remedies=["install ffmpeg (on Debian: apt-get install ffmpeg)"],
         )
 
@@ -77,8 +77,8 @@ def _run_ffmpeg(frames: Sequence[Path], out: Path, fps: int) -> None:
     )
     if done.returncode != 0:
         raise UserError(
-            "ffmpeg could not make the animation",
+            "ffmpeg could not create the animation",
             where=str(out),
             received=done.stderr.strip()[-300:],
-            remedies=["ask for .gif or .webp"],
+            remedies=["use .gif or .webp"],
         )

@@ -119,7 +119,7 @@ def load_weights(model: keras.Model, path: Path, name: str) -> None:
         raise _refuse(path, name, first[:200]) from error
     lacking = [w.path for w in model.weights if not np.isfinite(ops.convert_to_numpy(w)).all()]
     if lacking:
-        raise _refuse(path, name, f"no numbers for {', '.join(lacking[:3])}")
+        raise _refuse(path, name, f"no weights for {', '.join(lacking[:3])}")
 
 
 def cut(model: keras.Model, layers: Sequence[str]) -> keras.Model:
@@ -164,7 +164,7 @@ def check_channel(model: keras.Model, layer: str, channel: int) -> None:
             f"layer {layer} has no channel {channel}",
             received=str(channel),
             expected=f"0 to {channels - 1}",
-            remedies=["regrow dream --layers lists the layers with their channels"],
+            remedies=["regrow dream --layers lists the layers and their channels"],
         )
 
 
@@ -204,7 +204,7 @@ def _draw_weights(model: keras.Model, seed: int) -> None:
 def _pool_by_average(model: keras.Model, name: str) -> keras.Model:
     if not any(isinstance(layer, keras.layers.MaxPooling2D) for layer in model.layers):
         raise UserError(
-            f"{name} has no poolings that could take averages",
+            f"{name} has no pooling layers that could be averaged",
             where="pooling",
             received="average",
             expected="max, or one of the backbones vgg16 and vgg19",
@@ -220,12 +220,12 @@ def _pool_by_average(model: keras.Model, name: str) -> keras.Model:
 
 def _refuse(path: Path, name: str, received: str) -> DataError:
     return DataError(
-        f"these are no weights of {name}",
+        f"the file does not contain weights of {name}",
         where=str(path),
         received=received,
-        expected=f"a whole HDF5 file that Keras wrote for {name} without its head",
+        expected=f"a complete HDF5 file written by Keras for {name} without its head",
         remedies=[
-            "is it of another backbone, or cut short on its way? get it again",
-            "ask for seeded random weights: --set weights=random, or --weights random",
+            "check whether the file is for another backbone or incomplete, and download it again",
+            "use seeded random weights: --set weights=random, or --weights random",
         ],
     )

@@ -48,13 +48,13 @@ def check_scaled(shape: Sequence[int], longest: int, where: str, *, allowed: int
         return
     needed = math.ceil(MIN_SIDE * max(shape[:2]) / min(shape[:2]))
     raise DataError(
-        "the picture is too narrow: scaled to the size that is asked for, too little is left",
+        "the picture is too narrow for the requested size",
         where=where,
         received=f"{shape[1]} x {shape[0]} pixels, scaled to {size[1]} x {size[0]}",
         expected=f"at least {MIN_SIDE} pixels on each side after scaling",
         remedies=[
             *([f"--set size={needed}, which keeps {MIN_SIDE} pixels"] if needed <= allowed else []),
-            "give a part of the picture that is less narrow",
+            "crop the picture to a less narrow part",
         ],
     )
 
@@ -100,17 +100,17 @@ def check_output(path: Path, endings: Sequence[str] = PICTURES) -> Path:
     """
     if path.suffix.lower() not in endings:
         raise UserError(
-            "the ending of the output names no format that can be written",
+            "the file extension of the output is not a supported format",
             where=str(path),
-            received=path.suffix or "no ending",
+            received=path.suffix or "no extension",
             expected=", ".join(endings),
         )
     if not path.parent.is_dir() or path.is_dir():
         raise UserError(
-            "the output cannot be written there",
+            "the output cannot be written to this path",
             where=str(path),
             received="a folder" if path.is_dir() else f"no folder {path.parent}",
-            expected="a file in a folder that exists",
+            expected="a file in an existing folder",
         )
     return path
 

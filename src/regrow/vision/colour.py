@@ -13,7 +13,7 @@ Convert = Callable[["Picture"], "Picture"]
 # The modes that profiles of a colour space are for.
 MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 GREY_MODES = ("1", "L", "LA")
-IGNORED = "its colour profile cannot be used and is ignored: colours may be off"
+IGNORED = "its colour profile is not valid and was ignored; colours may be inaccurate"
 
 
 def plan_conversion(picture: Picture) -> tuple[Convert, str]:

@@ -114,11 +114,11 @@ def read_rgb(path: Path, *, min_side: int = MIN_SIDE) -> Decoded:
         picture, levels = opened.picture, opened.levels
         if min(picture.size) < min_side:
             raise DataError(
-                "the picture is too small to make anything of",
+                "the picture is too small",
                 where=str(path),
                 received=f"{picture.width} x {picture.height} pixels",
                 expected=f"at least {min_side} pixels on each side",
-                remedies=["give a larger picture, or enlarge this one first"],
+                remedies=["use a larger picture, or enlarge this one first"],
             )
         pixels = np.empty((picture.height, picture.width, 3), "uint8")
         convert, note = plan_conversion(picture)
@@ -127,7 +127,7 @@ def read_rgb(path: Path, *, min_side: int = MIN_SIDE) -> Decoded:
                 pixels[rows] = np.rint(scale(path, part, levels) * 255)[..., np.newaxis]
             else:
                 pixels[rows] = np.asarray(on_white(convert(part)).convert("RGB"))
-    notes = [note, "it is read at half of its size" if opened.halved else ""]
+    notes = [note, "it is read at half its size" if opened.halved else ""]
     return Decoded(pixels, picture.mode, opened.frames, "; ".join(filter(None, notes)))
 
 
@@ -158,9 +158,9 @@ def refuse(path: Path, received: str) -> DataError:
         received=received + (f"; it is {kind}" if kind else ""),
         expected="a PNG, JPEG, WebP, AVIF, BMP, TIFF or GIF "
         f"of at most {MAX_PIXELS:,} pixels ({MAX_JPEG_PIXELS:,} for JPEG)",
-        remedies=["save it as JPEG, which phones and viewers offer as an export"]
+        remedies=["save it as JPEG, for example with the export function of a viewer"]
         if kind == "a HEIC picture"
-        else ["open it in a picture viewer: is it whole?", "save it again as PNG"],
+        else ["open it in a picture viewer to check that it is complete", "save it again as PNG"],
     )
 
 

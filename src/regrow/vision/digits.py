@@ -88,7 +88,7 @@ def read_source(ctx: StageContext) -> tuple[Array, Array]:
     origin = str(ctx.inputs["download"].facts["sources"][0]["origin"])
     lines = list(_read_lines(ctx.inputs["download"].file(FILE), origin))
     if not lines:
-        raise DataError("the file holds no digits", where=origin, received="0 lines")
+        raise DataError("the file contains no digits", where=origin, received="0 lines")
     rows = np.array(lines, dtype="uint8")
     return rows[:, :-1], rows[:, -1]
 
@@ -149,7 +149,7 @@ def _read_lines(path: Path, origin: str) -> Iterator[list[int]]:
             where=origin,
             received=str(error),
             expected="gzip, or plain text",
-            remedies=["get the file again, or give another one with --source"],
+            remedies=["download the file again, or use another one with --source"],
         ) from error
 
 
@@ -170,9 +170,9 @@ def _parse(line: bytes, where: str) -> list[int]:
 
 def _refuse(where: str, received: str) -> DataError:
     return DataError(
-        "a line is no digit",
+        "a line does not contain a digit",
         where=where,
         received=received,
-        expected="64 whole numbers from 0 to 16 and the digit, 0 to 9, with commas between them",
-        remedies=["correct the line, or give another file with --source"],
+        expected="64 integers from 0 to 16 and the digit, 0 to 9, separated by commas",
+        remedies=["correct the line, or use another file with --source"],
     )

@@ -97,7 +97,7 @@ def _check_labels(labels: list[str], origin: str) -> None:
     counts = Counter(labels)
     if len(counts) < 2 or counts.get(""):
         raise DataError(
-            "the pictures have no labels to learn",
+            "the pictures have no labels",
             where=origin,
             received=", ".join(
                 f"{n} in the folder {name or '(none)'}" for name, n in counts.items()

@@ -66,20 +66,22 @@ def scale(path: Path, picture: Picture, levels: Levels) -> Array:
     values = raw.astype("float32")
     if not np.isfinite(values).all():
         raise DataError(
-            "the picture has pixels that are not numbers",
+            "the picture contains pixel values that are not numbers",
             where=str(path),
             received=f"NaN or infinite in {(~np.isfinite(values)).sum():,} of {values.size:,}",
-            expected="the brightness of each pixel",
-            remedies=["fill these pixels with the brightness of the paper, and save it again"],
+            expected="a brightness for each pixel",
+            remedies=[
+                "replace these pixels with the background brightness, and save the picture again"
+            ],
         )
     values /= np.float32(levels.white)
     if values.min() < -TOLERANCE or values.max() > 1 + TOLERANCE:
         raise DataError(
-            "the picture has pixels that are darker than black or brighter than white",
+            "the picture contains pixel values outside the range from black to white",
             where=str(path),
             received=f"values from {raw.min():g} to {raw.max():g}",
-            expected=f"0 for black to {levels.white:g} for white, as its format has it",
-            remedies=["scale the values to this range, or save it as PNG of 8 or 16 bits"],
+            expected=f"0 for black to {levels.white:g} for white, as defined by its format",
+            remedies=["scale the values to this range, or save it as an 8-bit or 16-bit PNG"],
         )
     np.clip(values, 0, 1, out=values)
     return 1 - values if levels.inverted else values

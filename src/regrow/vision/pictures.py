@@ -95,10 +95,10 @@ def _check_contrast(path: Path, grey: Array) -> Array:
     """The picture, if anything is to be seen on it."""
     if np.ptp(grey) < MIN_CONTRAST:
         raise DataError(
-            "there is nothing to be seen on the picture",
+            "the picture has no visible content",
             where=str(path),
             received=f"everywhere between {grey.min():.0%} and {grey.max():.0%} of white",
-            expected="dark strokes on bright paper, or bright ones on dark",
-            remedies=["give a picture with something written on it", "raise its contrast"],
+            expected="dark strokes on a bright background, or bright strokes on a dark background",
+            remedies=["use a picture with visible writing", "raise its contrast"],
         )
     return grey

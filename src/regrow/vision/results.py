@@ -48,7 +48,7 @@ def add_result(
         sizes: what the sizes on the way are called, such as "octaves".
     """
     save_picture(compare(pictures), figures.add(f"{name}.jpg", name, caption))
-    way = f"Previews on the way, through the {sizes} from coarse to fine."
+    way = f"Previews during the optimisation, through the {sizes} from coarse to fine."
     sheet = figures.add(f"{name}-sheet.jpg", f"{name}: contact sheet", way)
     shutil.copyfile(train.file(f"sheets/{name}.jpg"), sheet)
 
@@ -73,7 +73,7 @@ def tabulate_reference(how: str, figures: Mapping[str, float]) -> Table:
     """
     return Table(
         title="Reference run",
-        caption=f"{how}: to compare machines and versions by.",
+        caption=f"{how}, for comparing machines and versions.",
         columns=tuple(figures),
         rows=[tuple(figures.values())],
     )

@@ -28,8 +28,8 @@ def explain_zip(where: str) -> Iterator[None]:
             "the zip of pictures cannot be read",
             where=where,
             received=f"{type(error).__name__}: {error}",
-            expected="a whole zip, packed in the usual way (Deflate) and without a password",
-            remedies=["unpack it and pack the pictures again, or give one of them"],
+            expected="a complete zip file with Deflate compression and without a password",
+            remedies=["unpack it and pack the pictures again, or use one of them"],
         ) from error
 
 
@@ -63,17 +63,17 @@ def choose_pictures(
     size = sum(member.file_size for member in members)
     if not 0 < len(members) <= most or size > MAX_BYTES:
         raise DataError(
-            "the zip cannot be taken as pictures",
+            "the zip cannot be used as a collection of pictures",
             where=origin,
             received=f"{len(members)} pictures, {size:,} bytes"
             + (f"; other files: {shorten_list(others)}" if others else ""),
-            expected=f"1 to {most} pictures, {MAX_BYTES:,} bytes in all at most",
-            remedies=["save what is not PNG, JPEG or the like (HEIC, say) as JPEG, and pack that"],
+            expected=f"1 to {most} pictures, {MAX_BYTES:,} bytes in total at most",
+            remedies=["convert unsupported files, such as HEIC, to JPEG before you pack them"],
         )
     for member in members:
         if member.flag_bits & ENCRYPTED:
             raise DataError(
-                "the zip of pictures is encrypted, and regrow has no password for it",
+                "the zip of pictures is encrypted, which is not supported",
                 where=f"{origin}, {member.filename}",
                 expected="a zip without a password",
                 remedies=["unpack it and pack the pictures again without one"],
