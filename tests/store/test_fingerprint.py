@@ -402,7 +402,12 @@ def replace_in(path: Path, old: str, new: str) -> str:
         ("deep_dream", "if weight}", "if weight > 0}", USING),
         # What no stage reads through the settings.
         ("deep_dream", 'f"block{n}_pool": 1.0', 'f"block{n}_pool": 2.0', set()),
-        ("deep_dream", "guided and channel exclude", "only one of guided and channel", set()),
+        (
+            "deep_dream",
+            "guided and channel cannot be combined",
+            "only one of guided and channel",
+            set(),
+        ),
     ],
 )
 def test_derived_settings_count_by_their_code(

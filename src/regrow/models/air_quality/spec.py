@@ -18,22 +18,29 @@ class Variant(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    inputs: list[str] = Field(description="columns that the network sees")
-    calendar: bool = Field(False, description="also see the hour and the weekday")
-    degree: int = Field(1, ge=1, le=6, description="orthogonal polynomials up to this degree")
+    inputs: list[str] = Field(description="input columns of the network")
+    calendar: bool = Field(False, description="add the hour and the weekday as inputs")
+    degree: int = Field(1, ge=1, le=6, description="maximum degree of the orthogonal polynomials")
     hidden_units: int = Field(
-        32, ge=0, le=1024, description="units beside the linear part; 0: none"
+        32, ge=0, le=1024, description="hidden units in parallel with the linear part; 0: none"
     )
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty on the kernels")
     half_life_rows: float | None = Field(
-        None, gt=0, description="a row so many rows back counts half; null: all count alike"
+        None,
+        gt=0,
+        description="number of rows after which the weight of a row halves; null: equal weights",
     )
-    learning_rate: float = Field(0.01, gt=0, le=1, description="at the start; falls as a cosine")
-    epochs: int = Field(30, ge=1, le=10_000, description="passes over the training rows")
+    learning_rate: float = Field(
+        0.01, gt=0, le=1, description="initial value; decreases with cosine decay"
+    )
+    epochs: int = Field(30, ge=1, le=10_000, description="number of epochs")
     min_steps: int = Field(
-        2000, ge=0, le=10_000_000, description="at least so many steps: more passes over few rows"
+        2000,
+        ge=0,
+        le=10_000_000,
+        description="minimum number of steps; adds epochs if there are few rows",
     )
-    batch_size: int = Field(64, ge=1, le=65_536, description="rows a step")
+    batch_size: int = Field(64, ge=1, le=65_536, description="rows per step")
 
     @field_validator("inputs")
     @classmethod
@@ -76,21 +83,26 @@ class AirQualityConfig(ModelConfig):
     """The settings of air-quality."""
 
     recipe: Literal["best", "book"] = Field(
-        "best", description="book keeps the chapter's mistakes, for comparison"
+        "best", description="book reproduces the chapter's mistakes for comparison"
     )
     # Seasons matter: the test split must be later than all training rows.
-    test_share: float = Field(0.3, gt=0, lt=0.9, description="the last rows, never trained on")
+    test_share: float = Field(
+        0.3, gt=0, lt=0.9, description="share of rows at the end that form the test split"
+    )
     validation_share: float = Field(
-        0.15, gt=0, lt=0.9, description="the last of the training rows, to choose a seed by"
+        0.15,
+        gt=0,
+        lt=0.9,
+        description="share of the training rows at the end, used to choose a seed",
     )
     # Five show the spread of an initialisation and take a minute.
-    seeds: int = Field(5, ge=1, le=100, description="trainings of each variant")
+    seeds: int = Field(5, ge=1, le=100, description="number of trainings of each variant")
     # The same bits on every run, so that a resumed training can be compared.
-    deterministic: bool = Field(True, description="the same bits on every run")
+    deterministic: bool = Field(True, description="bit-identical results in every run")
     variants: dict[str, Variant] = Field(
         {"all-sensors": ALL_SENSORS, "without-s2": WITHOUT_S2},
         min_length=1,
-        description="by name; the first is the one that is published",
+        description="variants by name; the first one is published",
     )
 
 
@@ -104,7 +116,7 @@ QUICK = {
 
 SPEC = ModelSpec(
     name="air-quality",
-    title="benzene in street air from a gas multisensor device",
+    title="benzene in street air, estimated from a gas multisensor device",
     description=(
         "Predicts the hourly benzene concentration C6H6(GT) in µg/m³ from the readings of a gas "
         "multisensor device and its neighbouring analysers (UCI Air Quality, Italy 2004-2005)."

@@ -24,36 +24,50 @@ class DeepDreamConfig(ModelConfig):
     """The settings of deep-dream."""
 
     # The small one: its weights are 1 MB, a step at 448 pixels takes a tenth of a second.
-    backbone: BackboneName = Field("mobilenet", description="mobilenet, vgg16 or vgg19")
-    weights: Weights = Field("imagenet", description="imagenet, or random: seeded, untrained")
-    pooling: Pooling = Field("max", description="VGG's poolings: max or average")
+    backbone: BackboneName = Field(
+        "mobilenet", description="the network: mobilenet, vgg16 or vgg19"
+    )
+    weights: Weights = Field("imagenet", description="imagenet, or random (seeded, untrained)")
+    pooling: Pooling = Field("max", description="pooling of VGG: max or average")
     layers: dict[str, float] = Field(
-        {}, description="whose mean activation grows, with weights; none: the backbone's usual one"
+        {}, description="layers to amplify, with weights; empty: the default layer of the backbone"
     )
-    channel: int | None = Field(None, ge=0, description="only this channel of the layers")
-    guided: bool = Field(False, description="towards the channels that source style excites")
+    channel: int | None = Field(None, ge=0, description="amplify only this channel of the layers")
+    guided: bool = Field(False, description="amplify the channels that the source style activates")
     schedule: Literal["together", "apart"] = Field(
-        "together", description="all layers in one picture, or a picture for each"
+        "together", description="all layers in one picture, or one picture per layer"
     )
-    start: Literal["photo", "noise"] = Field("photo", description="photo, or seeded noise")
+    start: Literal["photo", "noise"] = Field(
+        "photo", description="start from the photo or from seeded noise"
+    )
     size: int = Field(
-        512, ge=32, le=MAX_DREAM_SIZE, description="the longer side in pixels, at most"
+        512, ge=32, le=MAX_DREAM_SIZE, description="maximum length of the longer side, in pixels"
     )
-    steps: int = Field(15, ge=1, le=10_000, description="in each octave")
+    steps: int = Field(15, ge=1, le=10_000, description="number of steps in each octave")
     # The root mean square of a step's change: some two hundred steps reach across the range.
-    step_size: float = Field(1.5, gt=0, le=255, description="grey levels (RMS) a step")
-    octaves: int = Field(4, ge=1, le=20, description="sizes, from coarse to fine")
-    octave_scale: float = Field(1.4, gt=1, le=4, description="from one octave to the next")
+    step_size: float = Field(1.5, gt=0, le=255, description="step size in grey levels (RMS)")
+    octaves: int = Field(4, ge=1, le=20, description="number of sizes, from coarse to fine")
+    octave_scale: float = Field(
+        1.4, gt=1, le=4, description="scale factor from one octave to the next"
+    )
     # As far as the deepest layers' stride: seams and grids of the network average out.
-    jitter: int = Field(32, ge=0, le=512, description="random shift of each step, pixels")
-    smoothing: float = Field(0.5, ge=0, le=20, description="blur of the gradient, pixels (sigma)")
-    tile: int = Field(512, ge=64, le=4096, description="side of the tiles of large pictures")
-    overlap: int = Field(64, ge=0, le=1024, description="of tiles, on each side, pixels")
-    zoom_frames: int = Field(0, ge=0, le=10_000, description="of an animation into the dream")
-    zoom: float = Field(1.04, gt=1, le=2, description="from frame to frame")
-    zoom_steps: int = Field(2, ge=1, le=1000, description="of each frame")
-    preview_every: int = Field(20, ge=0, le=10_000, description="steps between previews; 0: none")
-    seed: int = Field(0, ge=0, lt=2**31, description="of jitter, noise and random weights")
+    jitter: int = Field(32, ge=0, le=512, description="random shift in each step, in pixels")
+    smoothing: float = Field(
+        0.5, ge=0, le=20, description="blur of the gradient (sigma, in pixels)"
+    )
+    tile: int = Field(
+        512, ge=64, le=4096, description="side length of the tiles for large pictures, in pixels"
+    )
+    overlap: int = Field(64, ge=0, le=1024, description="overlap of tiles on each side, in pixels")
+    zoom_frames: int = Field(
+        0, ge=0, le=10_000, description="number of frames of the zoom animation"
+    )
+    zoom: float = Field(1.04, gt=1, le=2, description="zoom factor between frames")
+    zoom_steps: int = Field(2, ge=1, le=1000, description="number of steps for each frame")
+    preview_every: int = Field(
+        20, ge=0, le=10_000, description="number of steps between previews; 0: none"
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of jitter, noise and random weights")
 
     @property
     def chosen_layers(self) -> dict[str, float]:
@@ -64,9 +78,9 @@ class DeepDreamConfig(ModelConfig):
     @model_validator(mode="after")
     def _check(self) -> DeepDreamConfig:
         if self.layers and not self.chosen_layers:
-            raise ValueError("at least one layer needs a weight that is not 0")
+            raise ValueError("at least one layer must have a weight other than 0")
         if self.guided and self.channel is not None:
-            raise ValueError("guided and channel exclude each other")
+            raise ValueError("guided and channel cannot be combined")
         if 2 * self.overlap >= self.tile:
             raise ValueError("overlap must be less than half of tile")
         return self
@@ -97,10 +111,10 @@ CLEAN = ("backbone", "weights", "guided")
 
 SPEC = ModelSpec(
     name="deep-dream",
-    title="pictures in which a network sees more of what it looks for",
+    title="pictures that amplify what a network sees",
     description=(
-        "Gradient ascent on the pixels of a photo: the activations of chosen layers of a trained "
-        "network grow, in octaves from coarse to fine (Mordvintsev, Olah and Tyka 2015)."
+        "Gradient ascent on the pixels of a photo increases the activations of selected layers "
+        "of a trained network, in octaves from coarse to fine (Mordvintsev, Olah and Tyka 2015)."
     ),
     config=DeepDreamConfig,
     sources=("photo", "style", "mobilenet-imagenet", "vgg16-imagenet", "vgg19-imagenet"),

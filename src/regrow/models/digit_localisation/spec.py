@@ -13,18 +13,28 @@ PACKAGE = "regrow.models.digit_localisation"
 class DigitLocalisationConfig(ModelConfig):
     """The settings of digit-localisation."""
 
-    training_scenes: int = Field(20_000, ge=100, le=1_000_000, description="drawn to train on")
-    validation_scenes: int = Field(2000, ge=100, le=100_000, description="to choose a seed by")
-    test_scenes: int = Field(4000, ge=100, le=100_000, description="never trained on")
-    filters: int = Field(16, ge=4, le=128, description="of the first convolution")
-    dropout: float = Field(0.3, ge=0, lt=1, description="before the layers that name the digit")
+    training_scenes: int = Field(
+        20_000, ge=100, le=1_000_000, description="number of training scenes"
+    )
+    validation_scenes: int = Field(
+        2000, ge=100, le=100_000, description="number of scenes for choosing a seed"
+    )
+    test_scenes: int = Field(4000, ge=100, le=100_000, description="number of test scenes")
+    filters: int = Field(16, ge=4, le=128, description="filters of the first convolution")
+    dropout: float = Field(
+        0.3, ge=0, lt=1, description="dropout before the layers that classify the digit"
+    )
     # One hundredth of the canvas off costs as much as a twentieth of the overlap.
-    box_weight: float = Field(2.0, gt=0, le=100, description="of the box's loss beside the digit's")
-    epochs: int = Field(8, ge=1, le=1000, description="passes over the training scenes")
-    batch_size: int = Field(128, ge=1, le=65_536, description="scenes a step")
-    learning_rate: float = Field(0.003, gt=0, le=1, description="at the start; falls as a cosine")
-    seeds: int = Field(5, ge=1, le=100, description="trainings")
-    deterministic: bool = Field(True, description="the same bits on every run")
+    box_weight: float = Field(
+        2.0, gt=0, le=100, description="weight of the box loss relative to the digit loss"
+    )
+    epochs: int = Field(8, ge=1, le=1000, description="number of epochs")
+    batch_size: int = Field(128, ge=1, le=65_536, description="scenes per step")
+    learning_rate: float = Field(
+        0.003, gt=0, le=1, description="initial value; decreases with cosine decay"
+    )
+    seeds: int = Field(5, ge=1, le=100, description="number of trainings")
+    deterministic: bool = Field(True, description="bit-identical results in every run")
 
 
 SCENES = ("training_scenes", "validation_scenes", "test_scenes")
@@ -32,10 +42,11 @@ QUICK = {"seeds": 1, "epochs": 2, "training_scenes": 3000, "test_scenes": 1000}
 
 SPEC = ModelSpec(
     name="digit-localisation",
-    title="which digit a picture shows, and where it is",
+    title="classification and localisation of a handwritten digit",
     description=(
-        "One network with two outputs, the digit and its box, for handwritten digits that were "
-        "scaled and placed on a larger canvas among fragments of others (scikit-learn's digits)."
+        "One network with two outputs, the digit and its bounding box, for handwritten digits "
+        "that were scaled and placed on a larger canvas together with fragments of other digits "
+        "(scikit-learn's digits)."
     ),
     config=DigitLocalisationConfig,
     sources=("digits",),

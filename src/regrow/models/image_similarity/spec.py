@@ -14,29 +14,42 @@ class ImageSimilarityConfig(ModelConfig):
     """The settings of image-similarity."""
 
     # Sixteen numbers tell ten digits apart with room for the ways to write each.
-    embedding_size: int = Field(16, ge=2, le=512, description="numbers that stand for a picture")
-    filters: int = Field(32, ge=4, le=256, description="of the first convolution; then twice that")
-    dropout: float = Field(0.3, ge=0, lt=1, description="before the dense layers")
-    # Distances have no unit of their own: the margin gives them one.
-    margin: float = Field(1.0, gt=0, description="different digits shall be so far apart")
-    # Turned and shifted copies halve the validation loss: 1,250 digits are few.
-    copies: int = Field(8, ge=0, le=64, description="altered copies of each training digit")
-    pairs: int = Field(
-        30_000, ge=100, le=2_000_000, description="training pairs, half of them same"
+    embedding_size: int = Field(16, ge=2, le=512, description="length of the vector for a picture")
+    filters: int = Field(
+        32,
+        ge=4,
+        le=256,
+        description="filters of the first convolution; the second has twice as many",
     )
-    epochs: int = Field(6, ge=1, le=1000, description="passes over the training pairs")
-    batch_size: int = Field(128, ge=1, le=65_536, description="pairs a step")
-    learning_rate: float = Field(0.002, gt=0, le=1, description="at the start; falls as a cosine")
-    seeds: int = Field(5, ge=1, le=100, description="trainings")
-    deterministic: bool = Field(True, description="the same bits on every run")
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout before the dense layers")
+    # Distances have no unit of their own: the margin gives them one.
+    margin: float = Field(1.0, gt=0, description="minimum distance between different digits")
+    # Turned and shifted copies halve the validation loss: 1,250 digits are few.
+    copies: int = Field(
+        8, ge=0, le=64, description="number of altered copies of each training digit"
+    )
+    pairs: int = Field(
+        30_000,
+        ge=100,
+        le=2_000_000,
+        description="number of training pairs, half of them with the same digit",
+    )
+    epochs: int = Field(6, ge=1, le=1000, description="number of epochs")
+    batch_size: int = Field(128, ge=1, le=65_536, description="pairs per step")
+    learning_rate: float = Field(
+        0.002, gt=0, le=1, description="initial value; decreases with cosine decay"
+    )
+    seeds: int = Field(5, ge=1, le=100, description="number of trainings")
+    deterministic: bool = Field(True, description="bit-identical results in every run")
 
 
 SPEC = ModelSpec(
     name="image-similarity",
-    title="whether two pictures show the same handwritten digit",
+    title="similarity of two handwritten digits",
     description=(
-        "Siamese networks with shared weights map each picture to a vector; the Euclidean distance "
-        "of two vectors says how alike the digits are (contrastive loss; scikit-learn's digits)."
+        "Siamese networks with shared weights map each picture to a vector; the Euclidean "
+        "distance of two vectors measures how similar the digits are (contrastive loss; "
+        "scikit-learn's digits)."
     ),
     config=ImageSimilarityConfig,
     sources=("digits",),

@@ -16,33 +16,37 @@ PACKAGE = "regrow.models.question_answering"
 class Fitting(ModelConfig):
     """How a network is trained."""
 
-    epochs: int = Field(40, ge=1, le=10_000, description="passes over the training questions")
-    batch_size: int = Field(128, ge=1, le=65_536, description="questions a step")
-    learning_rate: float = Field(0.005, gt=0, le=10, description="at the start")
+    epochs: int = Field(40, ge=1, le=10_000, description="number of epochs")
+    batch_size: int = Field(128, ge=1, le=65_536, description="questions per step")
+    learning_rate: float = Field(0.005, gt=0, le=10, description="initial value")
     schedule: Literal["cosine", "constant"] | int = Field(
-        "cosine", description="of the rate; a number halves it after every so many epochs"
+        "cosine", description="schedule of the learning rate; a number N halves it every N epochs"
     )
-    clip_norm: float | None = Field(5.0, gt=0, description="longest gradient of the mean loss")
+    clip_norm: float | None = Field(5.0, gt=0, description="maximum gradient norm of the mean loss")
     # About one error in a thousand; most tasks are there after a quarter of the epochs.
-    enough_loss: float | None = Field(0.001, gt=0, description="on validation; ends the training")
+    enough_loss: float | None = Field(
+        0.001, gt=0, description="validation loss at which training stops"
+    )
 
 
 class QueryReductionConfig(Fitting):
     """A query-reduction network (Seo and others 2016)."""
 
     kind: Literal["query-reduction"] = "query-reduction"
-    epochs: int = Field(60, ge=1, le=10_000, description="passes over the training questions")
+    epochs: int = Field(60, ge=1, le=10_000, description="number of epochs")
     # At half the rate task 17 leaves its plateau with some seeds only.
-    learning_rate: float = Field(0.01, gt=0, le=10, description="at the start")
+    learning_rate: float = Field(0.01, gt=0, le=10, description="initial value")
     size: int = Field(50, ge=2, le=1024, description="length of the vectors")
     # Two layers combine any two sentences; the third is for the longest chains, in task 18.
-    depth: int = Field(3, ge=1, le=8, description="layers")
+    depth: int = Field(3, ge=1, le=8, description="number of layers")
     # Vectors fit positions, sizes and paths, where single numbers stay at 10 to 35 % of errors.
-    gates: Literal["scalar", "vector"] = Field("vector", description="numbers that a gate has")
-    projected: bool = Field(False, description="match sentence and query after projections")
-    dropout: float = Field(0.0, ge=0, lt=1, description="of sentence and answer vectors")
+    gates: Literal["scalar", "vector"] = Field(
+        "vector", description="one number per gate, or one per dimension"
+    )
+    projected: bool = Field(False, description="compare sentence and query after projections")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout of sentence and answer vectors")
     # Without it task 17 has 4 % of errors on validation, task 19 has 7 %; with it .3 and 2.
-    weight_decay: float = Field(0.1, ge=0, le=10, description="decoupled (AdamW)")
+    weight_decay: float = Field(0.1, ge=0, le=10, description="decoupled weight decay (AdamW)")
 
 
 class MemoryConfig(Fitting):
@@ -50,30 +54,44 @@ class MemoryConfig(Fitting):
 
     kind: Literal["memory"] = "memory"
     size: int = Field(50, ge=2, le=1024, description="length of the vectors")
-    hops: int = Field(3, ge=1, le=8, description="times that the memory is read")
-    tying: Literal["adjacent", "layer-wise"] = Field("adjacent", description="equal embeddings")
-    position_encoding: bool = Field(True, description="whether the order of words counts")
-    time_noise: float = Field(0.1, ge=0, lt=1, description="share of empty memories in training")
-    rectified: bool = Field(False, description="a ReLU on half of the vector between hops")
+    hops: int = Field(3, ge=1, le=8, description="number of times that the memory is read")
+    tying: Literal["adjacent", "layer-wise"] = Field(
+        "adjacent", description="how embeddings are shared"
+    )
+    position_encoding: bool = Field(True, description="encode the order of words")
+    time_noise: float = Field(
+        0.1, ge=0, lt=1, description="share of empty memories added in training"
+    )
+    rectified: bool = Field(False, description="apply a ReLU to half of the vector between hops")
     # On induction (task 16) the loss stands still for some thirty epochs before it falls.
-    linear_epochs: int = Field(40, ge=0, le=10_000, description="with no softmax, at half the rate")
-    optimizer: Literal["adam", "sgd"] = Field("adam", description="sgd is the paper's")
-    epochs: int = Field(60, ge=1, le=10_000, description="passes with the softmax")
-    batch_size: int = Field(64, ge=1, le=65_536, description="questions a step")
-    learning_rate: float = Field(0.01, gt=0, le=10, description="at the start")
+    linear_epochs: int = Field(
+        40, ge=0, le=10_000, description="epochs without softmax, at half the learning rate"
+    )
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="optimizer; the paper uses sgd")
+    epochs: int = Field(60, ge=1, le=10_000, description="number of epochs with softmax")
+    batch_size: int = Field(64, ge=1, le=65_536, description="questions per step")
+    learning_rate: float = Field(0.01, gt=0, le=10, description="initial value")
 
 
 class BookConfig(Fitting):
     """The network of Gulli and Pal (2017), chapter 7."""
 
     kind: Literal["book"] = "book"
-    optimizer: Literal["rmsprop", "adam"] = Field("rmsprop", description="rmsprop is the book's")
-    epochs: int = Field(50, ge=1, le=10_000, description="passes over the training questions")
-    batch_size: int = Field(32, ge=1, le=65_536, description="questions a step")
-    learning_rate: float = Field(0.001, gt=0, le=10, description="at the start")
-    schedule: Literal["cosine", "constant"] | int = Field("constant", description="of the rate")
-    clip_norm: float | None = Field(None, gt=0, description="longest gradient")
-    enough_loss: float | None = Field(None, gt=0, description="the book trains all epochs")
+    optimizer: Literal["rmsprop", "adam"] = Field(
+        "rmsprop", description="optimizer; the book uses rmsprop"
+    )
+    epochs: int = Field(50, ge=1, le=10_000, description="number of epochs")
+    batch_size: int = Field(32, ge=1, le=65_536, description="questions per step")
+    learning_rate: float = Field(0.001, gt=0, le=10, description="initial value")
+    schedule: Literal["cosine", "constant"] | int = Field(
+        "constant", description="schedule of the learning rate"
+    )
+    clip_norm: float | None = Field(None, gt=0, description="maximum gradient norm")
+    enough_loss: float | None = Field(
+        None,
+        gt=0,
+        description="validation loss at which training stops; the book trains all epochs",
+    )
 
 
 NetworkConfig = Annotated[
@@ -85,32 +103,40 @@ class QuestionAnsweringConfig(ModelConfig):
     """The settings of question-answering."""
 
     tasks: list[int] = Field(
-        [1], min_length=1, max_length=20, description="bAbI's; one network learns them all"
+        [1],
+        min_length=1,
+        max_length=20,
+        description="bAbI tasks; a single network learns all of them",
     )
-    edition: Edition = Field("en-10k", description="10,000 training questions a task, or 1,000")
+    edition: Edition = Field("en-10k", description="10,000 or 1,000 training questions per task")
     forget_answered: bool = Field(
-        False, description="lose the story at every question, as the chapter does"
+        False, description="forget the story after every question, as in the chapter"
     )
     networks: dict[str, NetworkConfig] = Field(
         {"query-reduction": QueryReductionConfig()},
         min_length=1,
-        description="by name; the best on validation is published",
+        description="networks by name; the best one on validation data is published",
     )
     # The paper's; no task but 3 and 5 has one story in a hundred that is longer.
-    sentences: int = Field(50, ge=1, le=1000, description="the last so many are read")
-    validation_share: float = Field(0.1, gt=0, lt=1, description="of the training stories")
+    sentences: int = Field(
+        50, ge=1, le=1000, description="maximum number of sentences read, from the end of the story"
+    )
+    validation_share: float = Field(0.1, gt=0, lt=1, description="share of the training stories")
     # Another network rarely halves so few errors, and costs as much again.
     until_error_percent: float = Field(
-        0.5, ge=0, le=100, description="on validation; further networks are then left out"
+        0.5,
+        ge=0,
+        le=100,
+        description="validation error in percent at which no further networks are trained",
     )
-    seeds: int = Field(1, ge=1, le=100, description="trainings of each network")
+    seeds: int = Field(1, ge=1, le=100, description="number of trainings of each network")
 
     @field_validator("tasks")
     @classmethod
     def _known(cls, tasks: list[int]) -> list[int]:
         unknown = [task for task in tasks if task not in TASKS]
         if unknown:
-            raise ValueError(f"no task {unknown[0]}; there are 1 to {len(TASKS)}")
+            raise ValueError(f"no task {unknown[0]}; valid tasks are 1 to {len(TASKS)}")
         return sorted(set(tasks))
 
     @field_validator("networks")
@@ -118,7 +144,9 @@ class QuestionAnsweringConfig(ModelConfig):
     def _named(cls, networks: dict[str, Any]) -> dict[str, Any]:
         wrong = [name for name in networks if not name.replace("-", "").isalnum()]
         if wrong:
-            raise ValueError(f"a network's name is letters, digits and hyphens, not {wrong[0]!r}")
+            raise ValueError(
+                f"a network name must consist of letters, digits and hyphens; received {wrong[0]!r}"
+            )
         return networks
 
 
@@ -171,7 +199,7 @@ TRAINING = (
 
 SPEC = ModelSpec(
     name="question-answering",
-    title="questions about short stories, answered from the sentences that matter",
+    title="question answering on short stories",
     description=(
         "Reads the stories of the bAbI tasks and answers questions about them: query-reduction "
         "networks, End-To-End Memory Networks, and the single-hop network of the chapter."

@@ -16,27 +16,42 @@ class PositionalConfig(ModelConfig):
     """An autoencoder with a matrix for each place, and a bag of what the words mean."""
 
     kind: Literal["positional"] = "positional"
-    order_size: int = Field(512, ge=2, le=4096, description="numbers for what stands where")
-    topic_size: int = Field(1024, ge=2, le=4096, description="numbers for what it is about")
-    theme_size: int = Field(512, ge=2, le=2048, description="and what its words are found with")
-    decoder_size: int = Field(256, ge=2, le=4096, description="of the decoder's convolution")
-    context_words: int = Field(24, ge=1, le=1024, description="of the document, to predict")
-    context_size: int = Field(256, ge=2, le=4096, description="of the layer that predicts them")
-    context_weight: float = Field(0.1, ge=0, le=100, description="of that beside the rebuilding")
-    epochs: int = Field(4, ge=1, le=10_000, description="passes over the training sentences")
-    batch_size: int = Field(128, ge=1, le=65_536, description="sentences a step")
-    learning_rate: float = Field(0.001, gt=0, le=10, description="of Adam, falling to zero")
+    order_size: int = Field(512, ge=2, le=4096, description="dimensions that encode word order")
+    topic_size: int = Field(1024, ge=2, le=4096, description="dimensions that encode the topic")
+    theme_size: int = Field(512, ge=2, le=2048, description="dimensions used to find its words")
+    decoder_size: int = Field(
+        256, ge=2, le=4096, description="filters of the decoder's convolution"
+    )
+    context_words: int = Field(
+        24, ge=1, le=1024, description="number of context words of the document to predict"
+    )
+    context_size: int = Field(
+        256, ge=2, le=4096, description="units of the layer that predicts the context words"
+    )
+    context_weight: float = Field(
+        0.1,
+        ge=0,
+        le=100,
+        description="weight of the context loss relative to the reconstruction loss",
+    )
+    epochs: int = Field(4, ge=1, le=10_000, description="number of epochs")
+    batch_size: int = Field(128, ge=1, le=65_536, description="sentences per step")
+    learning_rate: float = Field(
+        0.001, gt=0, le=10, description="initial value for Adam; decreases to zero"
+    )
 
 
 class BookConfig(ModelConfig):
     """The autoencoder of Gulli and Pal (2017), chapter 7."""
 
     kind: Literal["book"] = "book"
-    latent: int = Field(512, ge=2, le=4096, description="length of a sentence's vector")
-    optimizer: Literal["sgd", "adam"] = Field("sgd", description="sgd is the book's")
-    learning_rate: float = Field(0.01, gt=0, le=10, description="Keras's own for SGD")
-    epochs: int = Field(10, ge=1, le=10_000, description="passes over the training sentences")
-    batch_size: int = Field(64, ge=1, le=65_536, description="sentences a step")
+    latent: int = Field(512, ge=2, le=4096, description="length of the sentence vector")
+    optimizer: Literal["sgd", "adam"] = Field("sgd", description="optimizer; the book uses sgd")
+    learning_rate: float = Field(
+        0.01, gt=0, le=10, description="initial value; 0.01 is Keras's default for SGD"
+    )
+    epochs: int = Field(10, ge=1, le=10_000, description="number of epochs")
+    batch_size: int = Field(64, ge=1, le=65_536, description="sentences per step")
 
 
 NetworkConfig = Annotated[PositionalConfig | BookConfig, Field(discriminator="kind")]
@@ -47,15 +62,20 @@ class SentenceVectorsConfig(ModelConfig):
 
     network: NetworkConfig = Field(PositionalConfig(), description="the autoencoder")
     word_vectors: Literal["glove", "corpus"] = Field(
-        "glove", description="GloVe's where its file is there, or from the corpus alone"
+        "glove",
+        description="GloVe vectors if the file is available, or vectors made from the corpus",
     )
     # The chapter's. 93 % of the words of unseen sentences are among them.
-    vocabulary_size: int = Field(5000, ge=100, le=100_000, description="with PAD and UNK")
+    vocabulary_size: int = Field(
+        5000, ge=100, le=100_000, description="number of words, including PAD and UNK"
+    )
     # The chapter's: 2 % of sentences are longer, and are cut.
-    length: int = Field(50, ge=4, le=500, description="words of a sentence that are read")
-    validation_share: float = Field(0.05, gt=0, le=0.5, description="of the documents")
-    training_share: float = Field(1.0, gt=0, le=1, description="of the sentences, drawn")
-    seeds: int = Field(1, ge=1, le=100, description="trainings of the network")
+    length: int = Field(50, ge=4, le=500, description="maximum number of words read per sentence")
+    validation_share: float = Field(0.05, gt=0, le=0.5, description="share of the documents")
+    training_share: float = Field(
+        1.0, gt=0, le=1, description="share of the sentences, chosen at random"
+    )
+    seeds: int = Field(1, ge=1, le=100, description="number of trainings")
 
 
 TRAINING = (
@@ -71,10 +91,10 @@ TRAINING = (
 
 SPEC = ModelSpec(
     name="sentence-vectors",
-    title="Reuters' sentences as vectors, and back",
+    title="vectors for sentences of Reuters news",
     description=(
-        "An autoencoder of the sentences of Reuters-21578: the chapter's bidirectional LSTM, and "
-        "one whose vectors find topics and neighbours."
+        "An autoencoder for the sentences of Reuters-21578: the chapter's bidirectional LSTM, "
+        "and a network whose vectors are suited to finding topics and similar sentences."
     ),
     config=SentenceVectorsConfig,
     sources=("reuters-21578", "punkt-tab", "glove-6b-50d"),

@@ -17,26 +17,35 @@ class StackedAutoencoderConfig(ModelConfig):
 
     # The last is the code. Wide layers below it cost little and halve the error of narrow ones.
     widths: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
-        (256, 128, 8), min_length=1, max_length=8, description="units of the encoder's layers"
+        (256, 128, 8), min_length=1, max_length=8, description="units of the encoder layers"
     )
     # Without it 1,250 digits are learnt by heart; chosen on validation digits.
     noise: float = Field(
-        0.3, ge=0, le=2, description="Gaussian noise on each trained layer's input, in its spread"
+        0.3,
+        ge=0,
+        le=2,
+        description="Gaussian noise on the input of each trained layer, "
+        "relative to its standard deviation",
     )
-    layer_epochs: int = Field(40, ge=1, le=10_000, description="passes for each layer")
-    tuning_epochs: int = Field(160, ge=1, le=10_000, description="passes for all layers together")
-    batch_size: int = Field(32, ge=1, le=65_536, description="digits a step")
-    learning_rate: float = Field(0.002, gt=0, le=1, description="at the start; falls as a cosine")
-    seeds: int = Field(5, ge=1, le=100, description="trainings each way")
-    deterministic: bool = Field(True, description="the same bits on every run")
+    layer_epochs: int = Field(40, ge=1, le=10_000, description="number of epochs for each layer")
+    tuning_epochs: int = Field(
+        160, ge=1, le=10_000, description="number of epochs for all layers together"
+    )
+    batch_size: int = Field(32, ge=1, le=65_536, description="digits per step")
+    learning_rate: float = Field(
+        0.002, gt=0, le=1, description="initial value; decreases with cosine decay"
+    )
+    seeds: int = Field(5, ge=1, le=100, description="number of trainings for each method")
+    deterministic: bool = Field(True, description="bit-identical results in every run")
 
 
 SPEC = ModelSpec(
     name="stacked-autoencoder",
-    title="handwritten digits in eight numbers, and back",
+    title="encoding of handwritten digits as eight numbers",
     description=(
-        "An autoencoder of dense layers, each trained by itself on the codes of the one below and "
-        "then all together, beside training it whole and beside PCA (scikit-learn's digits)."
+        "An autoencoder of dense layers. Each layer is trained separately on the codes of the "
+        "previous one, then all are trained together. The results are compared with end-to-end "
+        "training and PCA (scikit-learn's digits)."
     ),
     config=StackedAutoencoderConfig,
     sources=("digits",),

@@ -21,34 +21,58 @@ USUAL_CONTENT = {"mobilenet": "conv_pw_5_relu", "vgg16": "block4_conv2", "vgg19"
 class StyleTransferConfig(ModelConfig):
     """The settings of style-transfer."""
 
-    backbone: BackboneName = Field("mobilenet", description="mobilenet, vgg16 or vgg19")
-    weights: Weights = Field("imagenet", description="imagenet, or random: seeded, untrained")
-    pooling: Pooling = Field("max", description="VGG's poolings: max or average")
-    content_layer: str = Field("", description="whose features stay; none: the usual one")
+    backbone: BackboneName = Field(
+        "mobilenet", description="the network: mobilenet, vgg16 or vgg19"
+    )
+    weights: Weights = Field("imagenet", description="imagenet, or random (seeded, untrained)")
+    pooling: Pooling = Field("max", description="pooling of VGG: max or average")
+    content_layer: str = Field(
+        "", description="layer whose features are kept; empty: the default layer"
+    )
     style_layers: dict[str, float] = Field(
-        {}, description="whose Gram matrices are taken over, with weights; none: the usual ones"
+        {},
+        description="layers whose Gram matrices are matched, with weights; empty: the "
+        "default layers",
     )
     # Content and style are relative errors: 1 is as wrong as a picture of nothing.
-    content_weight: float = Field(1.0, ge=0, description="of the content's relative error")
-    style_weight: float = Field(100.0, ge=0, description="of the styles' relative error")
-    variation_weight: float = Field(0.1, ge=0, description="of the total variation")
-    style_mix: list[float] = Field([], description="shares of several styles, in their order")
-    masks: bool = Field(False, description="each style only where its style-mask is white")
-    style_scale: float = Field(1.0, gt=0, le=8, description="the style's size to the content's")
-    optimizer: Literal["lbfgs", "adam"] = Field("lbfgs", description="lbfgs or adam")
+    content_weight: float = Field(1.0, ge=0, description="weight of the relative content error")
+    style_weight: float = Field(100.0, ge=0, description="weight of the relative style error")
+    variation_weight: float = Field(0.1, ge=0, description="weight of the total variation")
+    style_mix: list[float] = Field([], description="weights of several styles, in order")
+    masks: bool = Field(False, description="apply each style only where its style-mask is white")
+    style_scale: float = Field(
+        1.0, gt=0, le=8, description="size of the style relative to the content"
+    )
+    optimizer: Literal["lbfgs", "adam"] = Field("lbfgs", description="the optimizer: lbfgs or adam")
     spectrum: float = Field(
-        0.5, ge=0, le=1, description="of L-BFGS: how much more it moves low frequencies; 0: pixels"
+        0.5, ge=0, le=1, description="emphasis of L-BFGS on low frequencies; 0: plain pixels"
     )
-    learning_rate: float = Field(4.0, gt=0, le=255, description="of Adam, in grey levels")
+    learning_rate: float = Field(
+        4.0, gt=0, le=255, description="learning rate of Adam, in grey levels"
+    )
     size: int = Field(
-        448, ge=32, le=MAX_STYLE_SIZE, description="the longer side in pixels, at most"
+        448, ge=32, le=MAX_STYLE_SIZE, description="maximum length of the longer side, in pixels"
     )
-    scales: int = Field(3, ge=1, le=8, description="sizes from coarse to fine, each twice the last")
-    steps: int = Field(60, ge=1, le=10_000, description="at full size; half at each coarser one")
-    start: Literal["content", "style", "noise"] = Field("content", description="where it begins")
-    keep_colour: bool = Field(False, description="the style's strokes in the content's colours")
-    preview_every: int = Field(30, ge=0, le=10_000, description="steps between previews; 0: none")
-    seed: int = Field(0, ge=0, lt=2**31, description="of noise and of random weights")
+    scales: int = Field(
+        3,
+        ge=1,
+        le=8,
+        description="number of sizes, from coarse to fine, each twice the previous one",
+    )
+    steps: int = Field(
+        60,
+        ge=1,
+        le=10_000,
+        description="number of steps at full size; half as many at each coarser size",
+    )
+    start: Literal["content", "style", "noise"] = Field(
+        "content", description="the initial picture"
+    )
+    keep_colour: bool = Field(False, description="keep the colours of the content")
+    preview_every: int = Field(
+        30, ge=0, le=10_000, description="number of steps between previews; 0: none"
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of noise and random weights")
 
     @property
     def chosen_content(self) -> str:
@@ -66,13 +90,13 @@ class StyleTransferConfig(ModelConfig):
     def _check(self) -> StyleTransferConfig:
         weights = [*self.style_layers.values(), *self.style_mix]
         if any(weight < 0 for weight in weights):
-            raise ValueError("weights of layers and styles are not negative")
+            raise ValueError("weights of layers and styles must not be negative")
         for what, given in (
             ("style_layers", self.style_layers.values()),
             ("style_mix", self.style_mix),
         ):
             if given and not any(given):
-                raise ValueError(f"{what} needs a weight that is not 0")
+                raise ValueError(f"{what} must have a weight other than 0")
         if not self.content_weight + self.style_weight:
             raise ValueError("content_weight and style_weight are both 0: there is nothing to do")
         return self
@@ -96,8 +120,8 @@ SPEC = ModelSpec(
     name="style-transfer",
     title="the content of one picture in the style of others",
     description=(
-        "Pixels are optimised until a trained network sees in them the features of a photo and the "
-        "Gram matrices of a style (Gatys, Ecker and Bethge 2016)."
+        "Optimises pixels until they match the features of a photo and the Gram matrices of a "
+        "style in a trained network (Gatys, Ecker and Bethge 2016)."
     ),
     config=StyleTransferConfig,
     sources=(
