@@ -120,7 +120,7 @@ def test_the_champion_predicts_from_a_frame_as_from_a_file(home: Path, tmp_path:
     )
     with pytest.raises(DataError, match="columns are missing: pt08_s2_nmhc"):
         champion.predict(readings.drop(columns="pt08_s2_nmhc"))
-    with pytest.raises(DataError, match="the times are no dates"):
+    with pytest.raises(DataError, match="the times are not dates"):
         champion.predict(readings.astype({"timestamp": str}))
     with pytest.raises(UserError, match="no such file"):
         champion.predict("nothing.csv")

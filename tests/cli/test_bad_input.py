@@ -70,7 +70,7 @@ CASES: dict[str, tuple[Any, list[str]]] = {
         edit_line(1, b"PT08.S2(NMHC)", b"PT08.S2_NMHC"),
         ["line 1", "PT08.S2(NMHC) is missing (renamed to PT08.S2_NMHC?)"],
     ),
-    "doubled column": (edit_line(1, b";T;", b";RH;"), ["line 1", "RH stands there twice"]),
+    "doubled column": (edit_line(1, b";T;", b";RH;"), ["line 1", "RH occurs twice"]),
     "decimal points": (with_points, ["line 2", "CO(GT)", "'0.5'", "decimal comma"]),
     "text in a number": (edit_line(902, b";;\r\n", b"x;;\r\n"), ["line 902", "AH", "a number"]),
     "impossible date": (edit_line(50, b"/03/2030", b"/13/2030"), ["line 50", "exist"]),

@@ -66,7 +66,7 @@ def test_a_row_that_is_too_long_and_not_utf8_prints_no_traceback(
 ) -> None:
     path = make_csv(tmp_path / "some.csv")
     path.write_bytes(path.read_bytes() + b"11/03/2004;18.00.00;\xff" + b";" * 30 + b"\r\n")
-    with pytest.raises(DataError, match="number of fields"):
+    with pytest.raises(DataError, match="numbers of fields"):
         read_readings(path)
     assert "Traceback" not in capfd.readouterr().err
 

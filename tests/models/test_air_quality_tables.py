@@ -147,7 +147,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "a column lacks": (lambda frame: frame.drop(columns="nox_ppb"), "columns are missing"),
     "whole numbers as times": (
         lambda frame: frame.assign(timestamp=np.arange(len(frame))),
-        "has a type that cannot be read",
+        "has an unsupported type",
     ),
     "a time zone": (
         lambda frame: frame.assign(timestamp=frame[TIMESTAMP].dt.tz_localize("UTC")),
@@ -165,8 +165,8 @@ BAD: dict[str, tuple[Any, str]] = {
     "words as numbers": (lambda frame: frame.assign(nox_ppb="much"), "row 1"),
     "decimal points as text": (lambda frame: frame.assign(nox_ppb="2.5"), "a decimal comma"),
     "infinity": (lambda frame: frame.assign(nox_ppb=[1, 2, np.inf, 4]), "row 3"),
-    "truth": (lambda frame: frame.assign(nox_ppb=True), "has a type that cannot be read"),
-    "lists": (lambda frame: frame.assign(nox_ppb=[[1]] * len(frame)), "type that cannot be read"),
+    "truth": (lambda frame: frame.assign(nox_ppb=True), "has an unsupported type"),
+    "lists": (lambda frame: frame.assign(nox_ppb=[[1]] * len(frame)), "unsupported type"),
 }
 
 

@@ -129,7 +129,7 @@ def test_sizes_are_bounded(
     if said is None:
         read_readings(workbook)
     else:
-        with pytest.raises(DataError, match="larger than is read") as raised:
+        with pytest.raises(DataError, match="workbook is too large") as raised:
             read_readings(workbook)
         assert said in (raised.value.received or "")
     assert time.monotonic() - started < 20

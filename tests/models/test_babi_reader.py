@@ -121,14 +121,26 @@ def edit(old: str, new: str) -> Callable[[str], str]:
 
 # What is wrong: the edit, the line, and words of the message.
 BAD: dict[str, tuple[Callable[[str], str | bytes], int, list[str]]] = {
-    "gap in the numbers": (edit("4 Daniel", "5 Daniel"), 4, ["one by one", "the number 4, or 1"]),
-    "number twice": (edit("2 John", "2 John went.\n2 John"), 3, ["one by one", "the number 3"]),
-    "no number": (edit("4 Daniel", "Daniel"), 4, ["one by one", "Daniel went back"]),
+    "gap in the numbers": (
+        edit("4 Daniel", "5 Daniel"),
+        4,
+        ["not numbered consecutively", "the number 4, or 1"],
+    ),
+    "number twice": (
+        edit("2 John", "2 John went.\n2 John"),
+        3,
+        ["not numbered consecutively", "the number 3"],
+    ),
+    "no number": (
+        edit("4 Daniel", "Daniel"),
+        4,
+        ["not numbered consecutively", "Daniel went back"],
+    ),
     "does not start with 1": (edit("1 Mary", "2 Mary"), 1, ["expected: the number 1\n"]),
-    "number 0": (edit("1 The", "0 The"), 7, ["one by one"]),
-    "negative number": (edit("4 Daniel", "-4 Daniel"), 4, ["one by one"]),
-    "superscript number": (edit("4 Daniel", "⁴ Daniel"), 4, ["one by one"]),
-    "tab after the number": (edit("4 Daniel", "4\tDaniel"), 4, ["one by one"]),
+    "number 0": (edit("1 The", "0 The"), 7, ["not numbered consecutively"]),
+    "negative number": (edit("4 Daniel", "-4 Daniel"), 4, ["not numbered consecutively"]),
+    "superscript number": (edit("4 Daniel", "⁴ Daniel"), 4, ["not numbered consecutively"]),
+    "tab after the number": (edit("4 Daniel", "4\tDaniel"), 4, ["not numbered consecutively"]),
     "blanks instead of tabs": (
         edit("\tbathroom\t1", " bathroom 1"),
         3,
@@ -141,19 +153,23 @@ BAD: dict[str, tuple[Callable[[str], str | bytes], int, list[str]]] = {
     "question before any sentence": (
         edit("1 The office is north of the hall.\n2 How", "1 How"),
         7,
-        ["before any sentence", "a sentence first"],
+        ["without preceding sentences", "a sentence first"],
     ),
     "no supporting fact": (edit("\tbathroom\t1", "\tbathroom\t"), 3, ["no supporting fact"]),
     "supporting fact that is no number": (
         edit("\tbathroom\t1", "\tbathroom\t1 x"),
         3,
-        ["not a sentence of the story so far", "'x': no such line", "from 1 to 2"],
+        ["not a preceding sentence of the story", "'x': no such line", "from 1 to 2"],
     ),
     "supporting fact 0": (edit("\thallway\t2", "\thallway\t0"), 6, ["'0': no such line"]),
-    "forward supporting fact": (edit("\thallway\t2", "\thallway\t2 7"), 6, ["'7'", "only later"]),
+    "forward supporting fact": (edit("\thallway\t2", "\thallway\t2 7"), 6, ["'7'", "comes later"]),
     "supporting fact is itself": (edit("\thallway\t2", "\thallway\t6"), 6, ["line of a question"]),
     "supporting fact is a question": (edit("\thallway\t2", "\thallway\t3"), 6, ["of a question"]),
-    "supporting fact of an earlier story": (edit("\tn,w\t1", "\tn,w\t5"), 8, ["'5'", "only later"]),
+    "supporting fact of an earlier story": (
+        edit("\tn,w\t1", "\tn,w\t5"),
+        8,
+        ["'5'", "comes later"],
+    ),
     "empty sentence": (edit("2 John went to the hallway.", "2 ."), 2, ["no words"]),
     "empty question": (edit("Where is Mary? ", ""), 3, ["no words"]),
     "not UTF-8": (
@@ -162,7 +178,7 @@ BAD: dict[str, tuple[Callable[[str], str | bytes], int, list[str]]] = {
         ["not UTF-8", "0xe9 in column 7"],
     ),
     "UTF-16": (lambda text: text.encode("utf-16"), 1, ["not UTF-8"]),
-    "zero bytes": (lambda _text: bytes(500), 1, ["one by one"]),
+    "zero bytes": (lambda _text: bytes(500), 1, ["not numbered consecutively"]),
     "empty file": (lambda _text: "", 1, ["is empty"]),
     "byte order mark alone": (lambda _text: "\ufeff", 1, ["is empty"]),
     "line ends alone": (lambda _text: "\n\r\n\n", 1, ["is empty", "3 empty lines"]),

@@ -48,7 +48,7 @@ def test_six_stages_answers_and_scopes(regrow: Regrow, tmp_path: Path) -> None:
     assert [row[0] for row in by_task["rows"]] == ["1 single-supporting-fact"]
     assert [row[0] for row in networks["rows"]] == ["query-reduction"]
     page = Path(summary["report"]).read_text()
-    assert "Right answers" in page
+    assert "Correct answers" in page
     assert "supporting facts" in page
 
     [status] = json.loads(regrow("status", "question-answering", "--json").stdout)
@@ -117,7 +117,7 @@ def test_a_sweep_runs_every_value_and_keeps_what_worked(regrow: Regrow, tmp_path
     options = ("sweep", "question-answering", "--sample", "--preset", "quick", "--json")
     done = regrow(*options, "--over", "tasks=[[4], [1]]", timeout_s=600)
     assert done.returncode == 2
-    assert "the data has no file for task 4" in done.stderr
+    assert "the data contains no file for task 4" in done.stderr
     assert "Traceback" not in done.stderr
     table = json.loads(done.stdout)
     assert [row[0] for row in table["rows"]] == ["tasks=[1]", "tasks=[4]"]
@@ -137,7 +137,7 @@ def test_a_sweep_on_a_dask_cluster_says_what_failed(regrow: Regrow, tmp_path: Pa
     done = regrow(*options, "--over", "tasks=[[4], [5]]", timeout_s=600)
     assert done.returncode == 2
     for task in (4, 5):
-        assert f"the data has no file for task {task}" in done.stderr
+        assert f"the data contains no file for task {task}" in done.stderr
     assert "Traceback" not in done.stderr
 
 

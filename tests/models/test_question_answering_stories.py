@@ -195,7 +195,7 @@ def test_unknown_words_are_refused_left_out_or_read_as_the_nearest(model: keras.
 
 def test_a_sentence_longer_than_the_network_reads_is_refused(model: keras.Model) -> None:
     asked = parse_stories(["Mary went to the garden to the kitchen.", "Where is Mary?"], "typed")
-    with pytest.raises(DataError, match="longer than the network reads") as raised:
+    with pytest.raises(DataError, match="too long for the network") as raised:
         answer_asked(model, asked)
     assert "8 words" in str(raised.value)
 

@@ -158,7 +158,7 @@ BAD: dict[str, tuple[Callable[[str], str | bytes], int, str, list[str]]] = {
     "unclosed TITLE": (edit("</TITLE>", ""), 17, "<AUTHOR>", ["may not stand in <TITLE>"]),
     "unclosed TEXT": (edit("</TEXT>", ""), 14, "<TEXT>", ["<TEXT> is not closed"]),
     "unclosed document": (edit("</REUTERS>\n", ""), 22, HEAD[:9], ["inside another"]),
-    "closes nothing": (edit("<BODY>", ""), 21, "</BODY>", ["</BODY> closes nothing"]),
+    "has no opening tag": (edit("<BODY>", ""), 21, "</BODY>", ["</BODY> has no opening tag"]),
     "two titles": (
         edit("<AUTHOR>", "<TITLE>A</TITLE><AUTHOR>"),
         17,
@@ -166,7 +166,7 @@ BAD: dict[str, tuple[Callable[[str], str | bytes], int, str, list[str]]] = {
         ["a second TITLE"],
     ),
     "strange tag": (edit("It may", "<I>t may"), 19, "<I>", ["unknown tag", "&lt;"]),
-    "bare <": (edit("It may", "a < b"), 19, "< b", ["begins no tag", "&lt;"]),
+    "bare <": (edit("It may", "a < b"), 19, "< b", ["does not start a tag", "&lt;"]),
     "no TOPICS": (edit("<TOPICS><D>salt</D><D>sea-freight</D></TOPICS>", ""), 2, HEAD[:9], []),
     "no id": (edit('NEWID="1"', 'NEWID="x"'), 2, HEAD[:9], ["NEWID is not a number", "'x'"]),
     "strange split": (edit('"TRAIN"', '"BOTH"'), 2, HEAD[:9], ["LEWISSPLIT", "TRAIN, TEST"]),
@@ -176,13 +176,13 @@ BAD: dict[str, tuple[Callable[[str], str | bytes], int, str, list[str]]] = {
     "text between": (edit("</REUTERS>\n", "</REUTERS>\nx\n"), 23, "x", ["not the start"]),
     "another file": (lambda _: "id,text\n1,hello\n" * 40, 1, "id,text", []),
     "binary junk": (lambda _: b"\x7fELF" + bytes(range(256)) * 40, 1, "\0", ["0x00"]),
-    "junk in a text": (edit("It may", "It \x8d may"), 19, "\x8d", ["not text in Latin-1", "0x8d"]),
-    "UTF-16": (lambda t: t.encode("utf-16"), 1, "\0", ["not text in Latin-1"]),
+    "junk in a text": (edit("It may", "It \x8d may"), 19, "\x8d", ["not Latin-1 text", "0x8d"]),
+    "UTF-16": (lambda t: t.encode("utf-16"), 1, "\0", ["not Latin-1 text"]),
     "UTF-8": (
         lambda t: t.replace("It may", "Zürich may", 1).encode(),
         19,
         "\xc3\xbc",
-        ["the file is UTF-8", "'ü'", "save the file in Latin-1"],
+        ["the file is UTF-8", "'ü'", "save the file as Latin-1"],
     ),
     "empty": (lambda _: "", 1, "", ["no documents"]),
     "blanks": (lambda _: "\n \n", 1, "", ["no documents"]),
@@ -221,7 +221,7 @@ def test_a_document_on_the_border_of_two_blocks(shift: int, tmp_path: Path) -> N
     text = FIRST * (count - 1) + FIRST.replace("It may", "x" * (fill + 6), 1) + SECOND
     documents = read(write(tmp_path, text))
     assert [item.id for item in documents] == [1] * count + [2]
-    with pytest.raises(DataError, match="strange value") as caught:
+    with pytest.raises(DataError, match="unknown value") as caught:
         read(write(tmp_path, text.replace('TOPICS="NO"', 'TOPICS="NA"')))
     assert f"byte {text.index(SECOND)}" in str(caught.value)
 

@@ -384,7 +384,7 @@ def test_both_networks_train_and_are_measured(network: Any, folder: Path, tmp_pa
     assert found[0].cosine == pytest.approx(1, abs=0.01)
     assert [one.cosine for one in found] == sorted((one.cosine for one in found), reverse=True)
     assert len({one.text.lower() for one in found}) == 4
-    with pytest.raises(DataError, match="no word of the sentence is known"):
+    with pytest.raises(DataError, match="the sentence contains no known words"):
         find_similar(model, "Xyzzy plugh", folder, out, 4)
 
 

@@ -82,7 +82,7 @@ def state_headline(headline: Headline) -> HeadlineText | None:
     seeds = f"{headline.seeds} seed{'s' if headline.seeds > 1 else ''}"
     baseline, comparison, is_better, shares = _compare(headline)
     figure = " ".join(part for part in (value, spread, headline.unit) if part)
-    over = f"mean and spread over {seeds}" if spread else seeds
+    over = f"mean and standard deviation over {seeds}" if spread else seeds
     then = f", {comparison}" if comparison else ""
     return HeadlineText(
         label=headline.label,

@@ -71,10 +71,10 @@ def clean(ctx: StageContext) -> dict[str, Any]:
     without_target = nulls[TARGET]
     if without_target == facts.rows:
         raise DataError(
-            "no row has a benzene value to learn from",
+            "no row has a benzene value for training",
             where=f"{source}, column C6H6(GT)",
             received=f"-200 (missing) in all {facts.rows} rows",
-            remedies=["give another file"],
+            remedies=["use another file"],
         )
     return {
         "rows": facts.rows,

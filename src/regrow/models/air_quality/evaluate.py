@@ -132,8 +132,8 @@ def _predict_by_s2(training: Rows, test: Rows) -> Array:
 def _tabulate(variant: str, comparison: Comparison, test_rows: int) -> Table:
     return Table(
         title=f"Variant {variant}",
-        caption=f"On the last {test_rows} hours with a benzene value, in order of time.",
-        columns=("model", f"RMSE {UNIT}", "spread over seeds"),
+        caption=f"On the last {test_rows} hours with a benzene value, in chronological order.",
+        columns=("model", f"RMSE {UNIT}", "standard deviation over seeds"),
         rows=comparison.rows(["rmse"], spreads=["rmse"]),
         best_by=f"RMSE {UNIT}",
     )
@@ -151,10 +151,11 @@ def _tabulate_book(ctx: StageContext, table: Path) -> Table:
         scaled = float(np.mean((predicted - test.y) ** 2) / rows.y.std() ** 2)
         lines.append([run["run"], run["val_loss"], scaled])
     return Table(
-        title="The chapter's figures: scaled mean squared error",
+        title="Metrics of the chapter: scaled mean squared error",
         caption=(
-            "Each missing value counts as the reading -200, and the scaler has seen the test rows: "
-            "its spread of benzene is 41 in place of 7, so errors look small."
+            "Missing values are treated as readings of -200, and the scaler was fitted on the "
+            "test rows as well: its standard deviation of benzene is 41 instead of 7, so errors "
+            "look small."
         ),
         columns=("run", "validation", "last rows"),
         rows=lines,
@@ -169,22 +170,24 @@ def _draw(out: Path, predictions: pd.DataFrame, comparisons: dict[str, Compariso
     path = figures.add(
         "over_time.png",
         "Benzene over time",
-        "Actual and predicted hourly benzene on the hours that training never saw.",
+        "Actual and predicted hourly benzene for the test hours.",
     )
     plot_over_time(predictions["timestamp"].to_numpy(), actual, found, path, **labels)
     path = figures.add(
-        "residuals.png", "Residuals", "Predicted minus actual. The column is rounded to 0.1."
+        "residuals.png",
+        "Residuals",
+        "Predicted minus actual. The actual values are rounded to 0.1.",
     )
     plot_residuals(actual, found, path, **labels)
     path = figures.add(
-        "scatter.png", "Predicted against actual", "A perfect prediction lies on the diagonal."
+        "scatter.png", "Predicted against actual", "Perfect predictions lie on the diagonal."
     )
     plot_scatter(actual, found, path, **labels)
     for name, comparison in comparisons.items():
         path = figures.add(
             f"baselines_{name}.png",
-            f"Beside simple models ({name})",
-            "All fitted on the same training rows; shorter is better.",
+            f"Comparison with simple models ({name})",
+            "All models are fitted on the same training rows; shorter bars are better.",
         )
         plot_comparison(comparison, "rmse", path, label="RMSE", unit=UNIT)
     return figures
@@ -194,15 +197,16 @@ def _note(config: AirQualityConfig, training: Rows, test: Rows) -> list[str]:
     notes = [
         f"Training rows end at {training.time[-1]!s:.16}; test rows begin at {test.time[0]!s:.16}.",
         "Benzene in this file was computed from PT08.S2 and rounded to 0.1, so the variant with "
-        f"that sensor can reach about {ROUNDING_FLOOR:.3f} {UNIT}: it shows a formula found, not "
-        "air measured. A table of the values seen for each integer PT08.S2, which isotonic "
-        "regression amounts to, even repeats the rounding. The variant without it is the harder "
-        "and the more useful one.",
-        "The seed that is published was chosen on validation rows, never on test rows.",
+        f"that sensor can reach about {ROUNDING_FLOOR:.3f} {UNIT}: it recovers this formula "
+        "instead of measuring air. Isotonic regression, which amounts to a table of the values "
+        "for each integer PT08.S2, even reproduces the rounding. The variant without this sensor "
+        "is harder and more useful.",
+        "The published seed was chosen on validation rows, not on test rows.",
     ]
     if config.recipe == "book":
         notes.append(
-            "Preset book keeps the chapter's mistakes: -200 stands for missing values in inputs "
-            "and target alike, the scaler is fitted on all rows, and rows without a target train."
+            "The preset book reproduces the chapter's mistakes: missing values in inputs and "
+            "target are treated as -200, the scaler is fitted on all rows, and rows without a "
+            "target are used for training."
         )
     return notes

@@ -14,23 +14,23 @@ def _between(column: str, low: float, high: float, why: str) -> Expectation:
 EXPECTATIONS: tuple[Expectation, ...] = (
     expect(
         "table_columns_to_match_ordered_list",
-        "training picks columns by name",
+        "training selects columns by name",
         column_list=[TIMESTAMP, *COLUMNS.values()],
     ),
     expect(
         "table_row_count_to_be_between",
-        "less than six weeks of hours cannot show a season or a test split",
+        "fewer than six weeks of hours are not enough for seasons and a test split",
         min_value=1000,
     ),
-    expect("column_values_to_not_be_null", "every reading has its hour", column=TIMESTAMP),
+    expect("column_values_to_not_be_null", "every reading has a timestamp", column=TIMESTAMP),
     expect(
         "column_values_to_be_unique",
-        "an hour that stands twice would be in training and in the test split",
+        "a duplicate hour could be in both the training and the test split",
         column=TIMESTAMP,
     ),
     expect(
         "column_values_to_not_be_null",
-        "without benzene there is nothing to learn or to test",
+        "without benzene values, training and testing are not possible",
         column=TARGET,
         mostly=0.8,
     ),
@@ -46,7 +46,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
     *(
         expect(
             "column_values_to_not_be_null",
-            "the reference analysers are missing in up to a fifth of the hours",
+            "values of the reference analysers are missing in up to a fifth of the hours",
             column=name,
             mostly=0.5,
         )
@@ -54,7 +54,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
     ),
     _between(TARGET, 0, 200, "a concentration in street air, in µg/m³"),
     *(
-        _between(name, 100, 5000, "the sensors' response, in the device's units")
+        _between(name, 100, 5000, "the sensor response, in the units of the device")
         for name in SENSORS
         if name.startswith("pt08")
     ),
@@ -64,5 +64,5 @@ EXPECTATIONS: tuple[Expectation, ...] = (
     _between("no2_ug_m3", 0, 1000, "a concentration in street air, in µg/m³"),
     _between("temperature_c", -30, 60, "air temperature in °C"),
     _between("relative_humidity_pct", 0, 100, "a percentage"),
-    _between("absolute_humidity", 0, 10, "absolute humidity in the file's units"),
+    _between("absolute_humidity", 0, 10, "absolute humidity, in the units of the file"),
 )

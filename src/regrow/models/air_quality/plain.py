@@ -40,7 +40,7 @@ def read_header(path: Path) -> list[str]:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             line = re.split(r"[\r\n]", stream.readline(MAX_LINE_BYTES), maxsplit=1)[0]
     except UnicodeDecodeError as error:
-        raise _refuse(path, "line 1", str(error), "text in UTF-8") from None
+        raise _refuse(path, "line 1", str(error), "UTF-8 text") from None
     return [name.strip() for name in next(csv.reader([line]))]
 
 
@@ -75,7 +75,9 @@ def _explain(path: Path, message: str, names: list[str]) -> DataError:
     where = f"row {row[1]}" if row else ""
     if "conversion error" not in message:
         received = message.partition(": ")[2] or message
-        return _refuse(path, where, received, f"{len(names)} cells, as the header has names")
+        return _refuse(
+            path, where, received, f"{len(names)} cells, one for each name in the header"
+        )
     # Arrow counts the columns that are read.
     read = [name for name in names if name in KNOWN]
     where += f", column {read[int(column[1])]}" if column else ""
@@ -88,5 +90,5 @@ def _refuse(path: Path, where: str, received: str, expected: str) -> DataError:
         where=f"{path}, {where}" if where else str(path),
         received=received[:200],
         expected=expected,
-        remedies=["correct the file, or give another one"],
+        remedies=["correct the file, or use another one"],
     )

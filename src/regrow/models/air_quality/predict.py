@@ -47,14 +47,14 @@ def _check(frame: pd.DataFrame) -> None:
     if missing:
         raise DataError(
             f"columns are missing: {', '.join(missing)}",
-            where="the frame to predict from",
+            where="the input data frame",
             received=", ".join(map(str, frame.columns)),
             expected=", ".join((TIMESTAMP, *INPUTS)),
         )
     if frame[TIMESTAMP].dtype.kind != "M":
         raise DataError(
-            "the times are no dates",
-            where=f"the frame to predict from, column {TIMESTAMP}",
+            "the times are not dates",
+            where=f"the input data frame, column {TIMESTAMP}",
             received=str(frame[TIMESTAMP].dtype),
-            expected="datetime64, as pandas.to_datetime makes it",
+            expected="datetime64, as returned by pandas.to_datetime",
         )

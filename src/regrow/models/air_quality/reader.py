@@ -68,11 +68,11 @@ def read_blocks(
         line += block.num_rows
     if facts.rows == 0:
         raise DataError(
-            "the file has a header and no readings",
+            "the file has a header but no readings",
             where=f"{path}, after line 1",
             received=f"{facts.empty_rows} empty rows",
-            expected="one row an hour",
-            remedies=["download the file again, or give another file"],
+            expected="one row per hour",
+            remedies=["download the file again, or use another file"],
         )
 
 
@@ -89,7 +89,7 @@ def read_header(path: Path, facts: Reading) -> list[str]:
             "the file is empty" if not first else "the first line is empty",
             where=f"{path}, line 1",
             expected=f"a header that starts with {DATE};{TIME};{next(iter(COLUMNS))}",
-            remedies=["download the file again, or give another file"],
+            remedies=["download the file again, or use another file"],
         )
     facts.byte_order_mark = first.startswith(b"\xef\xbb\xbf")
     # A line ends with CR, LF or both.
@@ -101,7 +101,7 @@ def read_header(path: Path, facts: Reading) -> list[str]:
             where=f"{path}, line 1",
             received=f"{first[:40]!r}" + (f"; it is {kind}" if (kind := name_kind(path)) else ""),
             expected="a header of ASCII text",
-            remedies=["unpack the archive first, or save the file as CSV in UTF-8"],
+            remedies=["unpack the archive first, or save the file as a UTF-8 CSV file"],
         )
     text = first.removeprefix(b"\xef\xbb\xbf").decode("ascii").rstrip("\r\n")
     return text.split(";")
@@ -126,14 +126,14 @@ def check_header(path: Path, header: list[str], optional: Collection[str]) -> li
             near = difflib.get_close_matches(name, unknown, n=1, cutoff=0.5)
             lines.append(f"{name} is missing" + (f" (renamed to {near[0]}?)" if near else ""))
         lines += [f"{name} is unknown" for name in unknown]
-        lines += [f"{name} stands there twice" for name in doubled]
+        lines += [f"{name} occurs twice" for name in doubled]
         raise DataError(
             "the columns are not those of the Air Quality file",
             where=f"{path}, line 1",
             received="\n".join(lines[:MAX_LISTED])
             + (f"\nand {len(lines) - MAX_LISTED:,} more" if len(lines) > MAX_LISTED else ""),
             expected=";".join(known),
-            remedies=["rename or add the columns, or give another file"],
+            remedies=["rename or add the columns, or use another file"],
         )
     return [name or f"_{index}" for index, name in enumerate(names)]
 
@@ -162,10 +162,10 @@ def _explain(path: Path, message: str, fields: int) -> DataError:
     """Says what Arrow's error means. It counts rows by itself, so the line is looked up again."""
     if "Empty CSV file" in message:
         return DataError(
-            "the file has a header and no readings",
+            "the file has a header but no readings",
             where=f"{path}, after line 1",
-            expected="one row an hour",
-            remedies=["download the file again, or give another file"],
+            expected="one row per hour",
+            remedies=["download the file again, or use another file"],
         )
     if "invalid UTF8" in message:
         return DataError(
@@ -173,11 +173,11 @@ def _explain(path: Path, message: str, fields: int) -> DataError:
             where=str(path),
             received=message.splitlines()[0],
             expected="digits, commas and semicolons",
-            remedies=["download the file again: it may be damaged"],
+            remedies=["download the file again; it may be damaged"],
         )
     line, text = _find_odd_line(path, fields)
     return DataError(
-        "a row has another number of fields than the header; was the file cut short?",
+        "a row and the header have different numbers of fields; the file may be incomplete",
         where=f"{path}, line {line}" if line else str(path),
         received=f"{text.count(';') + 1} fields: {text[:80]!r}"
         if line
@@ -275,7 +275,7 @@ def parse_times(path: Path, dates: Any, times: Any, lines: Any) -> Any:
     # strptime lets 31/02 roll over into March, so the day is compared with what was written.
     days = pc.cast(pc.utf8_slice_codeunits(dates, 0, 2), pa.int64())
     real = pc.fill_null(pc.equal(pc.day(parsed), days), False)
-    refuse_unless(path, texts, real, lines, f"{DATE} and {TIME}", "a date and time that exist")
+    refuse_unless(path, texts, real, lines, f"{DATE} and {TIME}", "a valid date and time")
     return parsed
 
 
@@ -293,11 +293,11 @@ def refuse_unless(
     bad = len(fits) - pc.sum(pc.cast(fits, pa.int64())).as_py()
     more = f" (and {bad - 1} more in this part of the file)" if bad > 1 else ""
     raise DataError(
-        f"column {column} holds something else than expected",
+        f"column {column} contains an unexpected value",
         where=f"{path}, line {lines[first]}, column {column}",
         received=f"{texts[first].as_py()[:60]!r}{more}",
         expected=expected,
-        remedies=["correct that line, or give another file"],
+        remedies=["correct that line, or use another file"],
     )
 
 

@@ -16,7 +16,7 @@ UNIT = "µg/m³"
 HOURS_A_PART = 6
 # Tertiles of what was measured: errors grow with the concentration.
 LEVELS = ("low", "middle", "high")
-AGE = "Training ended before the first of them, so the rows show what age does to a model."
+AGE = "The training data ends before the first month, so the rows show how the model ages."
 
 
 def tabulate_slices(predictions: pd.DataFrame) -> list[Table]:
@@ -54,7 +54,7 @@ def _tabulate(
             rows.append([label, len(part), mean, found["rmse"], found["mae"]])
     return Table(
         title=f"The published network by {what}",
-        caption=f"On the same test hours; the mean is that of what was measured. {caption}".strip(),
+        caption=f"The mean is that of the measured values. {caption}".strip(),
         columns=(what, "hours", f"mean {UNIT}", f"RMSE {UNIT}", f"MAE {UNIT}"),
         rows=rows,
     )

@@ -81,11 +81,11 @@ def refuse_constant(training: Rows, variants: Mapping[str, Variant]) -> None:
         found = np.unique(values[np.isfinite(values)])
         if len(found) > 1:
             continue
-        remedies = ["look at the source: is a sensor stuck, or its column empty?"]
+        remedies = ["check the source for a stuck sensor or an empty column"]
         if name != TARGET:
             remedies.append("leave it out: --set 'variants.NAME.inputs=[...]'")
         raise DataError(
-            f"nothing can be learnt from the column {name}; nothing was trained",
+            f"the column cannot be used for training: {name}; nothing was trained",
             where=f"the {len(training):,} training rows, up to {training.time.max()}",
             received=f"only the value {found[0]:g}" if len(found) else "no value",
             expected="at least two different values",

@@ -24,7 +24,7 @@ from regrow.models.air_quality.workbook import BATCH_ROWS, read_sheet
 ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?$"
 # A date as programs write it, and as the source's file has it.
 ISO_DATE = (r"^([0-9]{4})-([0-9]{2})-([0-9]{2})$", r"\3/\2/\1")
-REMEDY = "correct the table, or give another file"
+REMEDY = "correct the table, or use another file"
 
 
 def read_typed(
@@ -53,8 +53,8 @@ def read_typed(
             "the table has no readings",
             where=str(path),
             received=f"{facts.empty_rows} empty rows",
-            expected="one row an hour",
-            remedies=["give another file"],
+            expected="one row per hour",
+            remedies=["use another file"],
         )
 
 
@@ -70,10 +70,10 @@ def _next(batches: Iterator[pa.RecordBatch], path: Path, kind: str) -> pa.Record
         raise
     except Exception as error:  # whatever the libraries raise for a damaged file
         raise DataError(
-            f"the file is damaged: it begins as {kind} and cannot be read",
+            f"the file is damaged: it looks like {kind} but cannot be read",
             where=str(path),
             received=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-            remedies=["write it again, or give another file"],
+            remedies=["write it again, or use another file"],
         ) from error
 
 
@@ -140,11 +140,11 @@ def check_names(path: Path, given: list[str], optional: Collection[str]) -> dict
     doubled = sorted({name for name in (*parts, *names.values()) if given.count(name) > 1})
     if missing or doubled:
         raise DataError(
-            "columns are missing" if missing else "columns are there twice",
+            "columns are missing" if missing else "some columns occur twice",
             where=str(path),
             received=shorten_list(doubled or given, 20),
             expected=", ".join(wanted),
-            remedies=["rename or add the columns, or give another file"],
+            remedies=["rename or add the columns, or use another file"],
         )
     return {**{name: name for name in parts}, **names}
 
@@ -176,7 +176,7 @@ def _timestamps(path: Path, columns: dict[str, pa.Array], rows: Any) -> pa.Array
             "the times have a time zone",
             where=f"{path}, column {TIMESTAMP}",
             received=str(kind),
-            expected="local times without a time zone, as the source has them",
+            expected="local times without a time zone, as in the source",
             remedies=["in pandas: times.dt.tz_convert('Europe/Rome').dt.tz_localize(None)"],
         )
     if column.null_count:
@@ -184,8 +184,8 @@ def _timestamps(path: Path, columns: dict[str, pa.Array], rows: Any) -> pa.Array
         raise DataError(
             "a reading has no time",
             where=f"{path}, row {row}, column {TIMESTAMP}",
-            received=f"nothing in {column.null_count:,} of {len(column):,} rows",
-            expected="the hour of each reading",
+            received=f"no value in {column.null_count:,} of {len(column):,} rows",
+            expected="a timestamp for each reading",
             remedies=[REMEDY],
         )
     try:
@@ -195,7 +195,7 @@ def _timestamps(path: Path, columns: dict[str, pa.Array], rows: Any) -> pa.Array
             "a time cannot be read",
             where=f"{path}, column {TIMESTAMP}",
             received=str(error).splitlines()[0],
-            expected="dates and times that exist",
+            expected="valid dates and times",
             remedies=[REMEDY],
         ) from error
 
@@ -232,14 +232,19 @@ def _numbers(path: Path, column: pa.Array, rows: Any, name: str) -> pa.Array:
     finite = pc.fill_null(pc.is_finite(values), True)
     if not pc.all(finite).as_py():
         reader.refuse_unless(
-            path, pc.cast(values, pa.string()), finite, rows, name, "a number, or -200 for none"
+            path,
+            pc.cast(values, pa.string()),
+            finite,
+            rows,
+            name,
+            "a number, or -200 for a missing value",
         )
     return pc.if_else(pc.equal(values, MISSING), pa.scalar(None, pa.float64()), values)
 
 
 def _wrong_type(path: Path, name: str, kind: pa.DataType, expected: str) -> DataError:
     return DataError(
-        f"column {name} has a type that cannot be read",
+        f"column {name} has an unsupported type",
         where=f"{path}, column {name}",
         received=str(kind)[:200],
         expected=expected,

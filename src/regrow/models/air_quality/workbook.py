@@ -21,7 +21,7 @@ BATCH_ROWS = 65_536
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 200
 # openpyxl makes large objects of short texts: some kilobytes of each style, say.
 MAX_BYTES = {"xl/worksheets/": 32_000_000, "xl/sharedStrings.xml": 8_000_000, "": 1_000_000}
-REMEDIES = ("save the sheet as CSV, with semicolons and decimal commas", "or give a Parquet file")
+REMEDIES = ("save the sheet as CSV, with semicolons and decimal commas", "or use a Parquet file")
 
 
 def read_sheet(path: Path) -> Iterator[pa.RecordBatch]:
@@ -35,7 +35,7 @@ def read_sheet(path: Path) -> Iterator[pa.RecordBatch]:
         import openpyxl
     except ImportError:
         raise UserError(
-            "the file is an Excel workbook, and the library that reads it is not installed",
+            "the file is an Excel workbook, but the library for reading it is not installed",
             where=str(path),
             expected="a CSV or Parquet file, or the library openpyxl",
             remedies=["pip install 'regrow[excel]'", f"or {REMEDIES[0]}"],
@@ -71,7 +71,7 @@ def _check_size(path: Path) -> None:
 
 def _too_large(path: Path, received: str, expected: str) -> DataError:
     return DataError(
-        "the Excel workbook is larger than is read",
+        "the Excel workbook is too large",
         where=str(path),
         received=received,
         expected=expected,

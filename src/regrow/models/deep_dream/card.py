@@ -6,33 +6,35 @@ from regrow.base.spec import Card
 
 CARD = Card(
     intended_use=(
-        "To make pictures in which a trained network sees more of what its layers or channels "
-        "answer to, for art, for teaching and to look into networks."
+        "To create pictures that amplify the patterns to which the layers or channels of a "
+        "trained network respond, for art, teaching and the study of networks."
     ),
     out_of_scope=(
-        "Evidence of what a photo shows, explanations of a network's decisions in single cases, "
-        "and any use that passes the picture off as a photograph."
+        "Evidence of what a photo shows, explanations of individual decisions of a network, and "
+        "any use that presents the picture as a photograph."
     ),
     data=(
-        "No data set is learned from: the pixels of one or several photos are optimised, by "
-        "default a photo of Beijing's Summer Palace. What can appear comes from the backbone, "
-        "MobileNet v1 or VGG, which was trained on ImageNet's photos and categories, or from "
-        "seeded random weights if the settings ask for them."
+        "The model is not trained on a data set: it optimises the pixels of one or more photos, "
+        "by default a photo of Beijing's Summer Palace. The patterns come from the backbone, "
+        "MobileNet v1 or VGG, which was trained on the photos and categories of ImageNet, or "
+        "from seeded random weights if selected in the settings."
     ),
     evaluation=(
-        "The objective of each finished picture, the mean activation of the chosen layers, beside "
-        "that of the photo and of the photo with as much random noise as the dream has changed "
-        "it. A small reference run with a fixed seed compares machines and versions."
+        "The objective of each finished picture, which is the mean activation of the selected "
+        "layers, is compared with that of the photo and of the photo with random noise of the "
+        "same strength as the change. A small reference run with a fixed seed is used to compare "
+        "machines and versions."
     ),
     limits=(
-        "The objective says how far the ascent came and nothing about how a picture looks. It "
-        "cannot be compared between layers, channels or backbones, so these have champions of "
-        "their own. Patterns depend on the size of the picture and on the octaves."
+        "The objective measures the progress of the ascent, not the appearance of a picture. It "
+        "is not comparable between layers, channels or backbones, so each of these has its own "
+        "champion. Patterns depend on the size of the picture and on the octaves."
     ),
     ethics=(
-        "ImageNet's categories decide what is seen, many of them breeds of animals; its photos "
-        "were gathered from the web, and people in them were not asked. Use photos that you may "
-        "change, keep to their licences, and ask people before their faces are altered."
+        "The patterns reflect the categories of ImageNet, many of which are animal breeds; its "
+        "photos were collected from the web without the consent of the people in them. Only use "
+        "photos that you are allowed to change, comply with their licences, and ask people "
+        "before you alter their faces."
     ),
     command="regrow dream photo.jpg -o dream.jpg",
     pipeline_tag="image-to-image",

@@ -73,7 +73,7 @@ def dream(
     state, found = saved.load() or ({"done": 0, "curves": {}, "seconds": 0.0}, {})
     result = Dream(found.get("pixels", photo), state["curves"], state["seconds"], state["done"])
     if state["done"]:
-        note(f"the dream resumes after step {state['done']} of {len(sizes) * config.steps}")
+        note(f"resuming after step {state['done']} of {len(sizes) * config.steps}")
     total, started = len(sizes) * config.steps, time.monotonic() - state["seconds"]
     for done in range(state["done"], total):
         octave, step = divmod(done, config.steps)
@@ -135,7 +135,7 @@ def _take_step(
     length = float(np.sqrt(np.mean(np.square(gradient, dtype="float32"), dtype="float64")))
     if not np.isfinite(length) or length == 0:
         raise TrainingDiverged(
-            "the picture gives no direction to climb in",
+            "the gradient of the picture cannot be used for gradient ascent",
             where=f"step {done + 1}",
             received="a gradient of zero" if length == 0 else "a gradient that is not finite",
             expected="a layer that responds to the picture",

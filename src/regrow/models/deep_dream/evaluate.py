@@ -33,15 +33,17 @@ if TYPE_CHECKING:
 REFERENCE_SIDE, REFERENCE_STEPS = 128, 10
 PHOTO = "the photo"
 PICTURES = (
-    "The objective of each picture, of its photo, and of the photo with as much noise as the dream "
-    "has changed it (root mean square, in grey levels); steps and their time."
+    "The objective of each picture, of its photo, and of the photo with noise of the same "
+    "strength as the change (root mean square, in grey levels); number and duration of the "
+    "steps."
 )
 REFERENCE = (
     f"Plain ascent on the first photo at {REFERENCE_SIDE} pixels, {REFERENCE_STEPS} steps, seed 0"
 )
 NOTES = (
-    "The gate looks at the objective that the finished pictures reach, never at taste.",
-    "The curve jumps where an octave begins: the objective is measured in the size of each.",
+    "The gate compares the objective of the finished pictures, not their appearance.",
+    "The curve jumps at the start of each octave, because the objective is measured at the size "
+    "of the octave.",
 )
 
 
@@ -65,7 +67,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     evaluation = Evaluation(
         headline=comparison.headline(
             "objective",
-            "mean activation that was reached",
+            "mean activation reached",
             direction="maximize",
             simplest=PHOTO,
         ),
@@ -85,7 +87,7 @@ def _measure_all(
     import pandas as pd
 
     train, rows = ctx.inputs["train"], []
-    before = PHOTO if ctx.config.start == "photo" else "the photo, whose size it has"
+    before = PHOTO if ctx.config.start == "photo" else "the photo, which has the same size"
     for label, pixels, run in open_results(train):
         name, photo = run["run"].rpartition("/")[0], photos[label["sha256"]]
         rows.append(_measure(name, objectives[label["objective"]], photo, pixels, run, ctx.config))
@@ -93,7 +95,7 @@ def _measure_all(
         add_result(figures, train, name, shown, caption="Before and after.", sizes="octaves")
         ctx.progress("measuring", len(rows), len(photos) * len(objectives))
     if "zoom.webp" in train.manifest.files:
-        path = figures.add("zoom.webp", "Zoom", "On into the first picture.")
+        path = figures.add("zoom.webp", "Zoom", "Zoom into the first picture.")
         shutil.copyfile(train.file("zoom.webp"), path)
     return pd.DataFrame(rows)
 
@@ -112,10 +114,10 @@ def _measure(
         "picture": name,
         "objective": measure(climb, pixels, config),
         "objective of photo": measure(climb, photo, config),
-        "objective of as much noise": measure(climb, to_bytes(photo + noise), config),
+        "objective of noise": measure(climb, to_bytes(photo + noise), config),
         "change": change,
         "steps": run["steps"],
-        "seconds a step": run["seconds"] / run["steps"],
+        "seconds per step": run["seconds"] / run["steps"],
     }
 
 
@@ -138,7 +140,7 @@ def _run_reference(climb: Objective, photo: Array, config: DeepDreamConfig) -> d
     return {
         "objective of photo": measure(climb, small, plain),
         "objective reached": measure(climb, to_bytes(result.pixels), plain),
-        "seconds a step": (time.perf_counter() - started) / REFERENCE_STEPS,
+        "seconds per step": (time.perf_counter() - started) / REFERENCE_STEPS,
     }
 
 
@@ -146,7 +148,7 @@ def _summarise(frame: pd.DataFrame, reference: dict[str, float]) -> dict[str, fl
     return {
         "objective": float(frame["objective"].mean()),
         "objective_of_photo": float(frame["objective of photo"].mean()),
-        "seconds_per_step": float(frame["seconds a step"].mean()),
+        "seconds_per_step": float(frame["seconds per step"].mean()),
         "reference_objective": reference["objective reached"],
-        "reference_seconds_per_step": reference["seconds a step"],
+        "reference_seconds_per_step": reference["seconds per step"],
     }

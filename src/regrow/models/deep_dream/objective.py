@@ -56,7 +56,7 @@ def build_objectives(
         UserError: an unknown layer or channel.
         DataError: weights of another backbone.
     """
-    assert (weights is None) == (config.weights == "random"), "random weights only if asked for"
+    assert (weights is None) == (config.weights == "random"), "random weights only if requested"
     backbone = build_backbone(
         config.backbone, weights=weights, seed=config.seed, pooling=config.pooling
     )

@@ -19,7 +19,7 @@ def predict(_model: Any, paths: Sequence[Path]) -> pd.DataFrame:
         UserError: says which command dreams on a photo.
     """
     raise UserError(
-        "deep-dream holds finished pictures and predicts nothing",
+        "deep-dream contains finished pictures and makes no predictions",
         received=", ".join(map(str, paths)),
-        remedies=[f"dream on a photo of your own: regrow dream {paths[0]} -o dream.jpg"],
+        remedies=[f"to use your own photo: regrow dream {paths[0]} -o dream.jpg"],
     )

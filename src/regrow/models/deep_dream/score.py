@@ -36,9 +36,9 @@ def score(model: Any, table: Path, config: DeepDreamConfig) -> dict[str, float]:
     lacking = [key for key in wanted if key not in held]
     if lacking:
         raise UserError(
-            "the model holds no picture of a photo that is now asked for",
+            "the model contains no picture for one of the requested photos",
             received=f"{len(held)} pictures",
-            expected=f"one of the photo with sha256 {lacking[0][0][:12]}",
+            expected=f"a picture for the photo with sha256 {lacking[0][0][:12]}",
         )
     values = [measure(objectives[key[1]], held[key], config) for key in wanted]
     return {"objective": float(np.mean(values))}

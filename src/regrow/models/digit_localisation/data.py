@@ -89,22 +89,23 @@ def _check(digits: Array, labels: Array, splits: Array, origin: str) -> None:
     pale = np.flatnonzero(digits.max(axis=1) < BOX_INK)
     if len(pale):
         raise DataError(
-            "a picture has no ink to put a box around",
+            "a picture contains no ink, so it has no bounding box",
             where=f"{origin}, digit {pale[0] + 1} of {len(digits)}",
-            received=f"{digits[pale[0]].max()} in its darkest pixel",
-            expected=f"at least {BOX_INK} somewhere",
-            remedies=["leave the picture's line out", "give another file with --source"],
+            received=f"{digits[pale[0]].max()} in the darkest pixel",
+            expected=f"at least {BOX_INK} in at least one pixel",
+            remedies=["remove the line of the picture", "use another file with --source"],
         )
     for split in get_args(Split):
         absent = set(range(CLASSES)) - set(labels[splits == split].tolist())
         if absent:
             raise DataError(
-                "there are too few digits to learn from and to test on others",
+                "there are too few digits for separate training and test splits",
                 where=origin,
-                received=f"{len(digits)} digits; of those chosen for the split {split} none is a "
+                received=f"{len(digits)} digits; in the split {split} none is a "
                 f"{' or a '.join(map(str, sorted(absent)))}",
-                expected="each of 0 to 9 in every split: about a thousand digits are enough",
-                remedies=["give a larger file with --source"],
+                expected="each digit from 0 to 9 in every split; about a thousand digits are "
+                "enough",
+                remedies=["use a larger file with --source"],
             )
 
 

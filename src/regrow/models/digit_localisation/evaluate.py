@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from regrow.store.context import StageContext
 
-NETWORK, SAME = "one network, two outputs", "always the same answer"
+NETWORK, SAME = "one network, two outputs", "constant prediction"
 METRICS = {"found": "found", "accuracy": "digit", "iou": "IoU"}
 SHOWN = 24
 NOTES = (
-    "The test scenes are made of digits that are in no training or validation scene; fragments "
-    "come from the same split as the digit.",
-    "Fragments lie beside the digit, never across it: one across a 1 could make it a 7.",
-    "IoU is the area that two boxes share, divided by the area that they cover together.",
+    "The digits in the test scenes do not occur in training or validation scenes; fragments come "
+    "from the same split as the digit.",
+    "Fragments never overlap the digit: a fragment across a 1 could turn it into a 7.",
+    "IoU is the intersection area of two boxes divided by the area of their union.",
 )
 
 
@@ -56,7 +56,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     evaluation = Evaluation(
         headline=comparison.headline(
             "found",
-            f"scenes with the right digit and a box that overlaps by {FOUND_IOU:.0%}",
+            f"scenes with the correct digit and a box that overlaps by {FOUND_IOU:.0%}",
             direction="maximize",
             simplest=SAME,
         ),
@@ -121,9 +121,9 @@ def _tabulate(comparison: Comparison, scenes: int) -> Table:
     return Table(
         title="Test scenes",
         caption=(
-            f"{scenes:,} scenes of digits that training never saw. Found: the digit is right and "
-            f"its box overlaps the true one by {FOUND_IOU:.0%} or more; ± is the spread over "
-            "seeds. The simple ways see 64 principal components."
+            f"{scenes:,} scenes with unseen digits. Found: the digit is correct and its box "
+            f"overlaps the true box by {FOUND_IOU:.0%} or more; ± is the standard deviation over "
+            "seeds. The baselines use 64 principal components."
         ),
         columns=("model", *heads),
         rows=comparison.rows(METRICS, spreads=METRICS),
@@ -149,8 +149,8 @@ def _tabulate_by_digit(labels: Array, overlap: Array, test: SceneSplit) -> Table
         )
     return Table(
         title="By digit",
-        caption="The published network on the test scenes.",
-        columns=("digit", "scenes", "recall", "precision", "mean IoU", "most often taken for"),
+        caption="Results of the published network on the test scenes.",
+        columns=("digit", "scenes", "recall", "precision", "mean IoU", "most often confused with"),
         rows=rows,
     )
 
@@ -158,12 +158,14 @@ def _tabulate_by_digit(labels: Array, overlap: Array, test: SceneSplit) -> Table
 def _draw(out: Path, test: SceneSplit, found: dict[str, Array], comparison: Comparison) -> Figures:
     figures = Figures(out)
     path = figures.add(
-        "found.png", "Beside simple ways", "The share of test scenes that are found."
+        "found.png",
+        "Comparison with baselines",
+        "The share of test scenes in which the digit is found.",
     )
     plot_comparison(comparison, "found", path, label="test scenes found", direction="maximize")
     overlap = measure_iou(found["box"], test.boxes)
     right = found["digit"].argmax(axis=1) == test.labels
-    boxes = "Dashed the true box, solid the network's; above the digit that it names."
+    boxes = "Dashed: the true box. Solid: the predicted box. The label is the predicted digit."
     draw_scenes(test, found, np.arange(SHOWN), figures.add("scenes.png", "Test scenes", boxes))
     worst = np.argsort(np.where(right, overlap, overlap - 1), kind="stable")[:SHOWN]
     path = figures.add("worst.png", "The worst test scenes", f"Wrong digits first. {boxes}")

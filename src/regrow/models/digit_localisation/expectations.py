@@ -10,30 +10,30 @@ from regrow.vision.digits import CLASSES
 EXPECTATIONS: tuple[Expectation, ...] = (
     expect(
         "table_columns_to_match_ordered_list",
-        "training picks columns by name",
+        "training selects columns by name",
         column_list=[
             *("scene_id", "split", "digit_id", "label"),
             *BOX,
             *("width", "height", "pixels"),
         ],
     ),
-    expect("column_values_to_be_unique", "a scene is one row", column="scene_id"),
+    expect("column_values_to_be_unique", "each scene is one row", column="scene_id"),
     expect(
         "column_distinct_values_to_equal_set",
-        "every digit from 0 to 9 is to be found",
+        "the model must learn every digit from 0 to 9",
         column="label",
         value_set=list(range(CLASSES)),
     ),
     expect(
         "column_distinct_values_to_equal_set",
-        "there is something to train, to choose and to test on",
+        "training, validation and test data must not be empty",
         column="split",
         value_set=["train", "validation", "test"],
     ),
     *(
         expect(
             "column_values_to_be_between",
-            "the digit lies on the canvas",
+            "the digit lies within the canvas",
             column=name,
             min_value=0,
             max_value=CANVAS,
@@ -43,7 +43,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
     *(
         expect(
             "column_values_to_be_between",
-            "a smaller digit cannot be read, a larger one does not fit",
+            "smaller digits cannot be recognised, and larger ones do not fit",
             column=name,
             min_value=2,
             max_value=24,

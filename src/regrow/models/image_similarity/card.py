@@ -10,30 +10,32 @@ CARD = Card(
         "networks with a contrastive loss."
     ),
     out_of_scope=(
-        "Verification of persons, of signatures or of a writer's identity: the network learns to "
+        "Verification of persons, signatures or the identity of a writer: the network learns to "
         "ignore who wrote a digit. Letters, signs and photographs."
     ),
     data=(
         "1,797 digits of 8 x 8 pixels, the test set of Optical Recognition of Handwritten Digits "
-        "(E. Alpaydin and C. Kaynak, Bogazici University, 1998) as scikit-learn brings it, "
-        "written by 13 people on preprinted forms. Training digits come with copies that are "
-        "turned, sheared, scaled and shifted a little."
+        "(E. Alpaydin and C. Kaynak, Bogazici University, 1998) as included in scikit-learn, "
+        "written by 13 people on preprinted forms. Training digits are augmented with slightly "
+        "rotated, sheared, scaled and shifted copies."
     ),
     evaluation=(
-        "On pairs of digits of the test split, half of them of the same digit. Splits are made by "
-        "the digest of the pixels, so no picture is in two of them. Every threshold, the "
-        "baselines' too, is chosen on the same validation pairs; the baselines are distances of "
-        "pixels, of principal components and of linear discriminants."
+        "The model is evaluated on pairs from the test split, half of which show the same digit. "
+        "Pictures are split by the digest of their pixels, so no picture is in two splits. All "
+        "thresholds, including those of the baselines, are chosen on the same validation pairs. "
+        "The baselines are distances between pixels, principal components and linear "
+        "discriminants."
     ),
     limits=(
-        "The file does not say who wrote what, so the same 13 writers are in all splits and the "
-        "figures do not tell how well other hands are compared. The pictures are small scans of "
-        "one form and process; photographs are brought into their form first, which may fail."
+        "The file does not identify the writers, so the same 13 writers occur in all splits, and "
+        "the results do not show how well the model handles other handwriting. All pictures are "
+        "small scans of the same form; photographs are converted to this format first, which may "
+        "fail."
     ),
     ethics=(
-        "The digits are published without their writers' names and nothing else about them. With "
-        "13 writers of one university's collection, ways to write digits that are usual elsewhere "
-        "may be missing, and people who write so would meet more errors."
+        "The digits are published without names or other information about the writers. With 13 "
+        "writers from a single collection, styles of handwriting that are common elsewhere may "
+        "be missing, and people who write this way would experience more errors."
     ),
     command="regrow predict image-similarity a.png b.png",
     pipeline_tag="image-feature-extraction",

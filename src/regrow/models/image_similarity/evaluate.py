@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from regrow.store.context import StageContext
 
-NETWORK, PIXELS = "Siamese network", "distance of pixels"
+NETWORK, PIXELS = "Siamese network", "pixel distance"
 METRICS = {"accuracy": "accuracy", "auc": "area under ROC", "neighbour_accuracy": "nearest"}
 PCA_SIZE = 16
 
@@ -55,7 +55,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     evaluation = Evaluation(
         headline=comparison.headline(
             "accuracy",
-            "pairs of unseen digits decided rightly",
+            "correctly classified pairs of unseen digits",
             direction="maximize",
             simplest=PIXELS,
         ),
@@ -63,11 +63,12 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
         tables=(_tabulate(comparison, len(pairs), len(test)),),
         figures=figures,
         notes=(
-            f"No picture of a test pair was in a training or validation pair: the "
-            f"{len(training):,} training, {len(validation)} validation and {len(test)} test digits "
-            "are split by the digest of their pixels.",
-            "Every threshold, the baselines' too, was chosen on the same validation pairs.",
-            "The digits are 8 x 8 pixels; the same writers may be in all three splits.",
+            "No picture in a test pair occurs in a training or validation pair: the "
+            f"{len(training):,} training, {len(validation)} validation and {len(test)} test "
+            "digits are split by the digest of their pixels.",
+            "All thresholds, including those of the baselines, were chosen on the same "
+            "validation pairs.",
+            "The digits have 8 x 8 pixels; the same writers may occur in all three splits.",
         ),
     )
     evaluation.write(ctx.out)
@@ -114,8 +115,8 @@ def _measure_baselines(
     lda = LinearDiscriminantAnalysis().fit(flat[id(training)], training.labels)
     ways = {
         PIXELS: lambda x: x,
-        f"distance of {PCA_SIZE} principal components": pca.transform,
-        "distance of linear discriminants": lda.transform,
+        f"distance between {PCA_SIZE} principal components": pca.transform,
+        "distance between linear discriminants": lda.transform,
     }
     figures = {}
     for name, transform in ways.items():
@@ -146,10 +147,11 @@ def _tabulate(comparison: Comparison, pairs: int, digits: int) -> Table:
     return Table(
         title="Test pairs",
         caption=(
-            f"{pairs:,} pairs of {digits} digits that training never saw, half of them of the same "
-            "digit; in the last column, how often the nearest training digit is the same digit."
+            f"{pairs:,} pairs of {digits} unseen digits, half of which show the same digit. The "
+            "last column is the share of test digits whose nearest training digit is the same "
+            "digit."
         ),
-        columns=("model", accuracy, "spread over seeds", *others),
+        columns=("model", accuracy, "standard deviation over seeds", *others),
         rows=comparison.rows(METRICS, spreads=["accuracy"]),
         best_by=accuracy,
         direction="maximize",
@@ -160,14 +162,17 @@ def _draw_scores(
     out: Path, comparison: Comparison, test: Digits, pairs: Pairs, predictions: pd.DataFrame
 ) -> Figures:
     figures = Figures(out)
-    path = figures.add("accuracy.png", "Beside simple distances", "Each with its own threshold.")
+    path = figures.add(
+        "accuracy.png", "Comparison with simple distances", "Each method uses its own threshold."
+    )
     label = "accuracy on test pairs"
     plot_comparison(comparison, "accuracy", path, label=label, direction="maximize")
     path = figures.add(
         "roc.png",
         "Verification",
-        "Pairs of the same digit accepted against pairs of different digits accepted, for all "
-        "thresholds; the lower axis is logarithmic, as few errors are what matters.",
+        "Accepted pairs of the same digit versus accepted pairs of different digits, for all "
+        "thresholds. The horizontal axis is logarithmic, because the range with few errors is "
+        "the most relevant.",
     )
     raw = _distances(test.pixels.reshape(len(test), -1), pairs)
     scores = {NETWORK: predictions["similarity"].to_numpy(), PIXELS: -raw}
@@ -187,10 +192,12 @@ def _add_pictures(
     path = figures.add(
         "neighbours.png",
         "Nearest training digits",
-        "Left a test digit, then the training digits whose vectors are nearest.",
+        "Left: a test digit. Right: the training digits with the nearest vectors.",
     )
     draw_neighbours(training, test, known, new, path)
-    path = figures.add("map.png", "Test digits by their vectors", "The two main axes.")
+    path = figures.add(
+        "map.png", "Test digits by their vectors", "The first two principal components."
+    )
     draw_map(new, test.labels, path)
     if draw_mistakes(test, pairs, similarity, figures.out / "figures" / "mistakes.png"):
-        figures.add("mistakes.png", "Wrong pairs", "Those that the network is surest of.")
+        figures.add("mistakes.png", "Wrong pairs", "The wrong pairs with the highest confidence.")

@@ -43,7 +43,7 @@ def make_pairs(digits: Digits, count: int, seed: int) -> Pairs:
     order = np.argsort(digits.labels, kind="stable")
     classes, starts, sizes = np.unique(digits.labels[order], return_index=True, return_counts=True)
     if len(classes) < 2 or sizes.min() < 2:
-        raise ValueError(f"pairs need two of each digit; of {classes} there are {sizes}")
+        raise ValueError(f"pairs require two of each digit; {classes} have {sizes} pictures")
     same = np.arange(count) % 2 == 0
     one = chance.integers(len(classes), size=count)
     # Another class, and another member: a step of at least one around the circle.

@@ -26,7 +26,7 @@ def predict(model: Any, paths: Sequence[Path]) -> pd.DataFrame:
 
     if len(paths) < 2:
         raise UserError(
-            "image-similarity compares pictures, so it needs at least two",
+            "image-similarity compares pictures and requires at least two",
             received=f"{len(paths)}",
             remedies=["regrow predict image-similarity a.png b.png"],
         )

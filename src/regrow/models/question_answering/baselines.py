@@ -12,7 +12,7 @@ from regrow.models.question_answering.score import count_errors
 if TYPE_CHECKING:
     import pandas as pd
 
-COMMONEST = "commonest answer"
+COMMONEST = "most common answer"
 LINEAR = "linear on words"
 
 

@@ -86,11 +86,11 @@ def _find(download: Entry, name: str, task: int) -> Path:
         if member_path(edition, number, "train") in download.manifest.files
     ]
     raise DataError(
-        f"the data has no file for task {task}",
+        f"the data contains no file for task {task}",
         where=f"{download.facts['sources'][0]['origin']}, member {name}",
         received=f"training files of {', '.join(here) or 'no task'}",
         expected=name,
-        remedies=["choose edition and tasks that are there", "run with the real data"],
+        remedies=["choose an edition and tasks that are available", "run with the real data"],
     )
 
 
@@ -157,7 +157,7 @@ def _summarise(tasks: dict[int, _Task], edition: Edition) -> dict[str, Any]:
     }
     if from_en:
         facts["note"] = (
-            "task 3 is read from en, with 1,000 questions to train on: no original copy of its "
-            "10,000 was found, so its figures are none of en-10k"
+            "task 3 is read from en, with 1,000 training questions: no original copy of its "
+            "10,000 questions was found, so its results do not belong to en-10k"
         )
     return facts

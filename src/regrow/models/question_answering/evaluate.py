@@ -38,10 +38,7 @@ Runs = dict[str, dict[str, Errors]]
 PUBLISHED = "published"
 # A figure of each kind is enough to see what the network looks at.
 SHOWN = 3
-ATTENTION = (
-    "How much each sentence counts for the answer, by layer or hop; a dot marks the supporting "
-    "facts."
-)
+ATTENTION = "Attention to each sentence, by layer or hop; dots mark the supporting facts."
 
 
 def evaluate(ctx: StageContext) -> dict[str, Any]:
@@ -114,7 +111,7 @@ def _headline(runs: Runs, published: Errors, baselines: Mapping[str, Errors]) ->
     means = [mean for seeds in runs.values() for mean in _list_means(seeds)]
     return Headline(
         metric="error_percent",
-        label="test questions answered wrongly",
+        label="wrong answers to test questions",
         unit="%",
         value=_mean(published),
         spread=statistics.pstdev(means),
@@ -142,8 +139,10 @@ def _tabulate_tasks(
     return Table(
         title="Errors by task",
         caption=(
-            "Percent of a task's test questions that are answered wrongly; failed: tasks with more "
-            f"than {FAILED_PERCENT:g} %. The papers' figures are for their own training."
+            "Percentage of wrong answers to the test questions of a task; failed: tasks with "
+            f"more than {FAILED_PERCENT:g} %. Results from papers are for their own training "
+            "runs."
+            "runs."
         ),
         columns=("task", *columns),
         rows=rows,
@@ -171,8 +170,15 @@ def _tabulate_networks(runs: Runs) -> Table:
     means = {name: _list_means(seeds) for name, seeds in runs.items()}
     return Table(
         title="Networks",
-        caption="Mean over the tasks of the errors in percent, and how that differs by seed.",
-        columns=("network", "mean of errors", "spread over seeds", "lowest", "highest", "seeds"),
+        caption="Mean error over the tasks in percent, and its variation over seeds.",
+        columns=(
+            "network",
+            "mean error",
+            "standard deviation over seeds",
+            "lowest",
+            "highest",
+            "seeds",
+        ),
         rows=[
             (name, statistics.fmean(of), statistics.pstdev(of), min(of), max(of), len(of))
             for name, of in means.items()
@@ -196,8 +202,8 @@ def _draw_errors(figures: Figures, published: Errors, baselines: Mapping[str, Er
     means = {name: _mean(errors) for name, errors in baselines.items()}
     plot_bars(
         {**means, "the network": _mean(published)},
-        figures.add("errors.png", "Beside simple ways", "Mean over the tasks."),
-        label="test questions answered wrongly, %",
+        figures.add("errors.png", "Comparison with baselines", "Mean over the tasks."),
+        label="wrong answers to test questions, %",
         highlight=["the network"],
     )
 
@@ -207,7 +213,7 @@ def _draw_attention(
 ) -> None:
     confidence, tasks = found["answer"].max(axis=1), test["task"].to_numpy()
     kinds = {
-        "right": ("Right answers", np.flatnonzero(right)),
+        "right": ("Correct answers", np.flatnonzero(right)),
         "wrong": ("Wrong answers", np.flatnonzero(~right)),
     }
     for kind, (title, rows) in kinds.items():
@@ -223,17 +229,18 @@ def _draw_attention(
 def _note(ctx: StageContext, training: int, test: int) -> list[str]:
     notes = [
         f"{training:,} training questions, of which the last {ctx.config.validation_share:.0%} of "
-        f"stories chose the published network, and {test:,} test questions that had no part in it.",
-        "An answer of several words (lists, paths) is one class, as in the papers.",
+        f"the stories were used to choose the published network, and {test:,} test questions that "
+        "were not used in training.",
+        "An answer of several words (lists, paths) is a single class, as in the papers.",
     ]
     if ctx.config.edition == "en-10k" and set(ONLY_EN) & set(ctx.config.tasks):
         notes.append(
-            "Task 3 was trained on the 1,000 questions of en: no original copy of its 10,000 is "
-            "known, so its figure is none of en-10k."
+            "Task 3 was trained on the 1,000 questions of en: no original copy of its 10,000 "
+            "questions is known, so its result does not belong to en-10k."
         )
     if ctx.config.forget_answered:
         notes.append(
-            "The story is forgotten at every question, as in the chapter: then most questions "
-            "cannot be answered from what is left."
+            "The story is forgotten after every question, as in the chapter, so most questions "
+            "cannot be answered from the remaining sentences."
         )
     return notes

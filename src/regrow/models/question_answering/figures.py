@@ -39,7 +39,7 @@ def draw_attention(
     said = answers[int(probabilities.argmax())]
     title = f"{row['question']}?   {said} ({probabilities.max():.0%})"
     if said != row["answer"]:
-        title += f", right is {row['answer']}"
+        title += f", correct is {row['answer']}"
 
     def paint(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()

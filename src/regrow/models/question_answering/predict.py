@@ -95,15 +95,15 @@ def answer_asked(model: Any, asked: Sequence[Asked], unknown: Unknown = "refuse"
         for text, room in zip([*story, question], rooms, strict=True):
             if len(text.split()) > room:
                 raise DataError(
-                    "the sentence is longer than the network reads",
+                    "the sentence is too long for the network",
                     where=one.where,
                     received=f"{len(text.split())} words: {text}",
-                    expected=f"at most {room}, as in what it was trained on",
-                    remedies=["say it in shorter sentences, one a line"],
+                    expected=f"at most {room}, as in the training data",
+                    remedies=["use shorter sentences, one per line"],
                 )
         if not question or not any(story):
             raise DataError(
-                "nothing is left to answer from once unknown words are left out",
+                "nothing remains of the story or the question after unknown words are removed",
                 where=one.where,
                 received=one.question,
                 remedies=["use words that the network knows"],
@@ -129,7 +129,7 @@ def _resolve(asked: Asked, vocabulary: StoryVocabulary, unknown: Unknown) -> dic
     }
     if words and unknown == "refuse":
         hints = [
-            f"{word} (do you mean {near}?)" if near else word for word, near in nearest.items()
+            f"{word} (did you mean {near}?)" if near else word for word, near in nearest.items()
         ]
         raise DataError(
             "the network does not know " + ("a word" if len(words) == 1 else "some words"),
@@ -137,9 +137,9 @@ def _resolve(asked: Asked, vocabulary: StoryVocabulary, unknown: Unknown) -> dic
             received=", ".join(hints),
             expected=f"its {len(vocabulary.words)} words: {', '.join(vocabulary.words)}",
             remedies=[
-                "use words that it knows",
-                "regrow ask --unknown nearest reads the nearest known ones, --unknown skip leaves "
-                "them out",
+                "use known words",
+                "regrow ask --unknown nearest replaces them with the nearest known words, "
+                "--unknown skip leaves them out",
             ],
         )
     return nearest if unknown == "nearest" else dict.fromkeys(words, "")

@@ -28,7 +28,7 @@ MAX_WORDS = 50_000
 BLOCK_CHARACTERS = 8 << 20
 KNOWN_TEXTS = 20_000
 
-QUESTION_LINE = "question, tab, answer, tab, numbers of the supporting lines"
+QUESTION_LINE = "question, tab, answer, tab, line numbers of the supporting facts"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
@@ -79,7 +79,7 @@ class _Place(NamedTuple):
             where=f"{self.path}, line {self.line}",
             received=received if len(received) <= 200 else f"{received[:199]}…",
             expected=expected,
-            remedies=[remedy or "correct that line, or download the file again: it may be damaged"],
+            remedies=[remedy or "correct that line, or download the file again; it may be damaged"],
         )
 
 
@@ -112,9 +112,7 @@ def read_questions(
             continue
         question, answer, supporting = _parse_question(place, text)
         if not block.story_length:
-            raise place.refuse(
-                "a question before any sentence of its story", text, "a sentence first"
-            )
+            raise place.refuse("a question without preceding sentences", text, "a sentence first")
         facts.questions += 1
         facts.longest_story = max(facts.longest_story, block.story_length)
         facts.answers.add(answer)
@@ -137,7 +135,7 @@ def read_questions(
             where=f"{path}, line 1",
             received=f"{facts.stories} stories and {facts.empty_lines} empty lines",
             expected="numbered sentences and questions, such as '1 Mary went home.'",
-            remedies=["download the file again, or give another with --source"],
+            remedies=["download the file again, or use another file with --source"],
         )
     if block.rows:
         yield block.take()
@@ -161,7 +159,7 @@ def _numbered_lines(path: Path, facts: Reading) -> Iterator[tuple[_Place, int, s
             number = int(digits) if digits.isascii() and digits.isdigit() else 0
             if number not in (previous + 1, 1):
                 raise place.refuse(
-                    "the lines of a story are not numbered one by one",
+                    "the lines of a story are not numbered consecutively",
                     repr(raw[:60].decode("utf-8", "replace")),
                     f"the number {previous + 1}" + (", or 1 for a new story" if previous else ""),
                 )
@@ -169,8 +167,8 @@ def _numbered_lines(path: Path, facts: Reading) -> Iterator[tuple[_Place, int, s
                 raise place.refuse(
                     "the story is too long",
                     f"a line number of {number}",
-                    f"at most {MAX_STORY_LINES} lines a story",
-                    "split the story: its lines are numbered from 1 again",
+                    f"at most {MAX_STORY_LINES} lines per story",
+                    "split the story: each part starts with line number 1",
                 )
             previous = number
             yield place, number, text
@@ -181,7 +179,7 @@ def _decode(place: _Place, raw: bytes) -> str:
         raise place.refuse(
             "the line is too long",
             f"more than {MAX_LINE_BYTES} bytes: {raw[:40]!r}…",
-            "one sentence or question a line, and line ends between them",
+            "one sentence or question per line",
         )
     try:
         return raw.decode("utf-8").strip("\r\n ")
@@ -189,8 +187,8 @@ def _decode(place: _Place, raw: bytes) -> str:
         raise place.refuse(
             "the file is not UTF-8 text",
             f"byte 0x{raw[error.start]:02x} in column {error.start + 1}",
-            "text in UTF-8",
-            "save the file in UTF-8, or unpack it first if it is an archive",
+            "UTF-8 text",
+            "save the file as UTF-8, or unpack it first if it is an archive",
         ) from None
 
 
@@ -227,11 +225,11 @@ def _resolve(
         fact = int(text) if text.isascii() and text.isdigit() else 0
         sentence = sentence_of[fact - 1] if 0 < fact < number else None
         if sentence is None:
-            reason = "a line that comes only later" if fact > number else "no such line"
+            reason = "a line that comes later" if fact > number else "no such line"
             if 0 < fact <= number:
                 reason = "the line of a question"
             raise place.refuse(
-                "a supporting fact is not a sentence of the story so far",
+                "a supporting fact is not a preceding sentence of the story",
                 f"{text!r}: {reason}",
                 f"numbers of sentences from 1 to {number - 1}",
             )
@@ -257,10 +255,10 @@ class _Texts:
         self.facts.words.update(words)
         if len(self.facts.words) > MAX_WORDS or len(self.facts.answers) > MAX_WORDS:
             raise place.refuse(
-                "the file has more different words than a closed world of stories",
+                "the file contains too many different words for bAbI stories",
                 f"more than {MAX_WORDS}",
-                "bAbI's few hundred words",
-                "give a file in bAbI's form with --source",
+                "a few hundred words, as in bAbI",
+                "use a file in the bAbI format with --source",
             )
         self.facts.longest_sentence = max(self.facts.longest_sentence, len(words))
         if len(self.known) == KNOWN_TEXTS:

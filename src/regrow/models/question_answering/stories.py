@@ -60,8 +60,8 @@ def decode_lines(raw: bytes, name: str) -> list[str]:
             "the file is not UTF-8 text",
             where=f"{name}, byte {error.start}",
             received=f"byte 0x{error.object[error.start]:02x}",
-            expected="text in UTF-8, a sentence a line",
-            remedies=["save the file in UTF-8"],
+            expected="UTF-8 text, one sentence per line",
+            remedies=["save the file as UTF-8"],
         ) from None
 
 
@@ -85,10 +85,10 @@ def parse_stories(lines: Iterable[str], name: str) -> list[Asked]:
             continue
         if not story:
             raise DataError(
-                "a question without a story before it",
+                "a question without a preceding story",
                 where=where,
                 received=question,
-                expected="sentences first, one a line",
+                expected="sentences before the question, one per line",
             )
         asked.append(Asked(tuple(story), question, where, fields[0] if fields else ""))
     if not asked:
@@ -107,7 +107,8 @@ def _check(text: str, where: str, sentences: int) -> None:
             "the line or its story is too long",
             where=where,
             received=f"{len(text.encode())} bytes after {sentences} sentences",
-            expected=f"at most {MAX_LINE_BYTES} bytes a line and {MAX_STORY_LINES} lines a story",
+            expected=f"at most {MAX_LINE_BYTES} bytes per line and {MAX_STORY_LINES} lines per "
+            "story",
         )
     if not tokenise(text):
         raise DataError(

@@ -6,39 +6,41 @@ from regrow.base.spec import Card
 
 CARD = Card(
     intended_use=(
-        "To find news sentences and articles about similar subjects, to tell topics by a linear "
-        "classifier on the vectors, and to study what an autoencoder keeps of a sentence."
+        "To find news sentences and articles on similar subjects, to classify topics with a "
+        "linear classifier on the vectors, and to study which information an autoencoder "
+        "preserves."
     ),
     out_of_scope=(
-        "Texts of other languages, times or kinds without a new training, financial decisions, "
-        "and judgements about the persons, companies and countries that are named. The model "
-        "writes no texts."
+        "Texts in other languages, from other periods or of other kinds without retraining, "
+        "financial decisions, and judgements about the persons, companies and countries "
+        "mentioned. The model does not generate text."
     ),
     data=(
-        "Reuters-21578, Distribution 1.0: 21,578 English articles of the Reuters newswire of 1987 "
-        "with topics that people assigned, most of them about earnings, acquisitions, money and "
-        "commodities. Articles of ModApte's test split train nothing. Word vectors are GloVe's "
-        "(Wikipedia 2014, Gigaword 5) where their file is available, otherwise made from the "
-        "training sentences; the notes say which."
+        "Reuters-21578, Distribution 1.0: 21,578 English articles of the Reuters newswire of "
+        "1987 with manually assigned topics, most of them about earnings, acquisitions, money "
+        "and commodities. Articles in the ModApte test split are not used for training. GloVe "
+        "word vectors (Wikipedia 2014, Gigaword 5) are used if their file is available; "
+        "otherwise word vectors are made from the training sentences. The notes state which ones "
+        "were used."
     ),
     evaluation=(
-        "On ModApte-90's test documents: micro-F1 of a linear probe on vectors that stay as they "
-        "are, precision among the 100 nearest training documents, the share of variance that is "
-        "reconstructed, and cosines beside those of mismatched sentences. The same probe is "
-        "fitted to TF-IDF, to latent semantic analysis, to means of word vectors and to an "
-        "untrained network."
+        "Metrics on the test documents of ModApte-90: micro-F1 of a linear probe on the fixed "
+        "vectors, precision among the 100 nearest training documents, the share of explained "
+        "variance, and cosines compared with those of mismatched sentences. The same probe is "
+        "fitted to TF-IDF, latent semantic analysis, means of word vectors and an untrained "
+        "network."
     ),
     limits=(
-        "5,000 words are known, a sentence is read up to its 50th word, and all numbers are one "
-        "word. In the runs of benchmarks/RESULTS.md TF-IDF with the same probe told topics "
-        "better, and an untrained network as well as a trained one: what training adds is the "
-        "reconstruction."
+        "The vocabulary has 5,000 words, sentences are truncated after 50 words, and all numbers "
+        "are mapped to one word. In the runs in benchmarks/RESULTS.md, TF-IDF with the same "
+        "probe classified topics better, and an untrained network performed as well as a trained "
+        "one: training only improves the reconstruction."
     ),
     ethics=(
-        "The vectors repeat the view of an English-language financial newswire of 1987: which "
-        "names, countries and roles it put beside each other. Articles name real persons and "
-        "companies. Reuters and Carnegie Group permit the texts for research only, which concerns "
-        "what is made of them as well."
+        "The vectors reflect the perspective of an English-language financial newswire of 1987, "
+        "such as the associations between names, countries and roles. Articles name real persons "
+        "and companies. Reuters and Carnegie Group only permit the use of the texts for "
+        "research, which also applies to derived works."
     ),
     command='regrow similar "oil prices rose after the meeting"',
     pipeline_tag="sentence-similarity",

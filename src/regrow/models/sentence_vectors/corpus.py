@@ -70,11 +70,11 @@ def read_corpus(folder: Path, config: SentenceVectorsConfig) -> Corpus:
         training = np.sort(np.random.default_rng(0).choice(training, count, replace=False))
     if not len(training) or not validation.any():
         raise DataError(
-            "there are too few sentences to learn from",
+            "there are too few sentences for training",
             where=str(folder),
-            received=f"{len(training)} to train on, {validation.sum()} to validate by",
-            expected="documents of two words or more outside ModApte's test part",
-            remedies=["give more documents", "raise training_share or validation_share"],
+            received=f"{len(training)} for training, {validation.sum()} for validation",
+            expected="documents with two or more words outside the ModApte test split",
+            remedies=["use more documents", "raise training_share or validation_share"],
         )
     return Corpus(
         sentences,

@@ -113,7 +113,7 @@ def _choose_punkt(download: Entry) -> tuple[PunktParameters, str]:
         return load_punkt(download.file(names[0]).parent), "NLTK's punkt_tab, English"
     batches = _read_batches(download, Reading())
     bodies = (item.body for documents in batches for item in documents if item.form == "NORM")
-    return train_punkt(bodies), "trained on the bodies, as NLTK's punkt_tab was not there"
+    return train_punkt(bodies), "trained on the bodies, because NLTK's punkt_tab was not available"
 
 
 def _read_batches(download: Entry, facts: Reading) -> Iterator[list[Document]]:
@@ -121,11 +121,11 @@ def _read_batches(download: Entry, facts: Reading) -> Iterator[list[Document]]:
     names = sorted(name for name in download.manifest.files if FILE.fullmatch(name))
     if not names:
         raise DataError(
-            "the data has no file of documents",
+            "the data contains no file with documents",
             where=origin,
             received=", ".join(download.manifest.files) or "no file",
-            expected="reut2-000.sgm and so on",
-            remedies=["run with the real data", f"--source {SOURCE}=PATH: an archive of your own"],
+            expected="files such as reut2-000.sgm",
+            remedies=["run with the real data", f"--source {SOURCE}=PATH: use your own archive"],
         )
     waiting: list[Document] = []
     for name in names:
@@ -164,7 +164,7 @@ def _summarise_readings(writer: SentenceWriter) -> dict[str, dict[str, float]]:
     """How many sentences there are, and how long, over some choices of text."""
     choices: dict[str, Callable[[str, str], bool]] = {
         "bodies": lambda part, form: part == "body" and form == "NORM",
-        "bodies, and what is neither title nor body": lambda part, _: part == "body",
+        "bodies, and text outside of title and body": lambda part, _: part == "body",
         "titles and bodies": lambda part, form: part == "title" or form == "NORM",
         "all text": lambda _part, _form: True,
     }

@@ -49,7 +49,7 @@ FIGURES = {
     "first_of_512": "first of 512",
     "mean_rank": "mean rank",
 }
-HEADLINE = "micro-F1 of a linear probe, topics of unseen documents"
+HEADLINE = "micro-F1 of a linear probe for the topics of unseen documents"
 EXAMPLES = 10
 NEIGHBOURS = 3
 SHOWN_SIGNS = 110
@@ -161,15 +161,16 @@ def _choose_sizes(config: Any, size: int) -> list[int]:
 def _tabulate(comparison: Comparison) -> Table:
     mine, *others = comparison.rows(FIGURES)
     seeds = len(comparison.runs)
-    over = f"spread over {seeds} seed{'s' if seeds > 1 else ''}"
+    over = f"standard deviation over {seeds} seed{'s' if seeds > 1 else ''}"
     spread = [over, *map(comparison.spread, FIGURES)]
     return Table(
         title="Test documents",
         caption=(
-            "Topics: the same linear probe and search for all, on ModApte-90. P@100: of the 100 "
-            "nearest training documents, those with a topic in common. Variance: over the mean of "
-            "each place, padding left out. Cosine: of a sentence's vector and its "
-            "reconstruction's; rank: of its own vector among those of 512 sentences."
+            "Topics: the same linear probe and search for all methods, on ModApte-90. P@100: "
+            "share of the 100 nearest training documents that have a topic in common. Variance: "
+            "relative to the mean of each position, without padding. Cosine: between the vectors "
+            "of a sentence and its reconstruction. Rank: of the correct vector among those of "
+            "512 sentences."
         ),
         columns=("vectors", *FIGURES.values()),
         rows=[mine, *([spread] if len(comparison.runs) > 1 else []), *others],
@@ -189,7 +190,7 @@ def _tabulate_topics(data: Data, found: Topics, counted: Topics) -> Table:
     rows = [row(names[n], np.array([n])) for n in largest]
     return Table(
         title="The largest topics",
-        caption="F1 of the published network's vectors and of TF-IDF.",
+        caption="F1 of the vectors of the published network and of TF-IDF.",
         columns=("topic", "test documents", NETWORK, COUNTS),
         rows=[*rows, row(f"all {len(largest)}", largest)],
     )
@@ -214,7 +215,7 @@ def _tabulate_neighbours(out: Path, data: Data, vectors: Array) -> Table:
                 break
     return Table(
         title="Nearest sentences",
-        caption="Test sentences, and the nearest ones in other documents than the test's.",
+        caption="Test sentences, and the nearest sentences outside the test documents.",
         columns=("sentence", "nearest", "cosine"),
         rows=table,
     )
@@ -240,20 +241,22 @@ def _write_predictions(out: Path, data: Data, topics: Topics) -> None:
 
 def _draw(out: Path, data: Data, published: Measured, comparison: Comparison) -> Figures:
     figures = Figures(out)
-    path = figures.add("topics.png", "Topics", "A linear probe on vectors that stay as they are.")
+    path = figures.add("topics.png", "Topics", "A linear probe on fixed vectors.")
     label = "micro-F1 on ModApte-90"
     plot_comparison(comparison, "micro_f1", path, label=label, direction="maximize")
     path = figures.add(
         "cosines.png",
         "Sentences and reconstructions",
-        "Cosine of a sentence's vector with that of a reconstruction.",
+        "Cosine between the vectors of a sentence and a reconstruction.",
     )
     rebuilt, labelled = published.rebuilt, data.labelled
     cosines = {"its own reconstruction": rebuilt.cosines, "another's": rebuilt.mismatched}
     draw_cosines(cosines, path)
     path = out / "figures" / "map.png"
     if draw_topic_map(published.documents, labelled.test_topics, labelled.topics, path):
-        figures.add(path.name, "Test documents", "t-SNE of their vectors; documents of one topic.")
+        figures.add(
+            path.name, "Test documents", "t-SNE of the vectors of documents with a single topic."
+        )
     return figures
 
 
@@ -262,10 +265,11 @@ def _note(ctx: StageContext, data: Data) -> list[str]:
     return [
         f"Word vectors: {facts['word_vectors']}; {facts['words_with_vectors']:,} words have one, "
         f"{facts['unknown_share']:.1%} of the training words are not in the vocabulary.",
-        f"Trained on {facts['training_sentences']:,} sentences; none is of ModApte's "
-        f"{len(data.test):,} test documents. {facts['validation_sentences']:,} of other documents "
-        "chose the published seed.",
-        "A document's vector is the sum of what its sentences' vectors say they are about, beside "
-        "half of its title's, both scaled to length 1.",
-        "Every probe's cost and threshold were chosen on the last fifth of its training documents.",
+        f"Trained on {facts['training_sentences']:,} sentences; none of them is from the "
+        f"{len(data.test):,} ModApte test documents. {facts['validation_sentences']:,} sentences "
+        "of other documents were used to choose the published seed.",
+        "The vector of a document combines the sum of the topic parts of its sentence vectors "
+        "and half of the title vector, both scaled to length 1.",
+        "The cost and threshold of every probe were chosen on the last fifth of its training "
+        "documents.",
     ]

@@ -51,11 +51,11 @@ def read_lines(path: Path) -> Iterator[Line]:
             where = f"{path}, line {number}, byte {offset}"
             if len(raw) > MAX_LINE_BYTES:
                 raise DataError(
-                    "the line is too long for a sentence",
+                    "the line is too long for a single sentence",
                     where=where,
                     received=f"more than {MAX_LINE_BYTES:,} bytes: {raw[:40]!r}…",
-                    expected="one sentence a line",
-                    remedies=["split the text into sentences, one a line"],
+                    expected="one sentence per line",
+                    remedies=["split the text into sentences, one per line"],
                 )
             try:
                 text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
@@ -64,15 +64,15 @@ def read_lines(path: Path) -> Iterator[Line]:
                     "the file is not UTF-8 text",
                     where=f"{path}, line {number}, byte {offset + error.start}",
                     received=f"byte 0x{raw[error.start]:02x} in {raw[:40]!r}",
-                    expected="text in UTF-8, one sentence a line",
-                    remedies=["iconv -f latin1 -t utf-8 FILE > NEW, if it is Latin-1"],
+                    expected="UTF-8 text with one sentence per line",
+                    remedies=["if it is Latin-1, convert it: iconv -f latin1 -t utf-8 FILE > NEW"],
                 ) from error
             if "\0" in text:
                 raise DataError(
                     "the file is not text",
                     where=f"{path}, line {number}, byte {offset + raw.index(0)}",
                     received="byte 0x00",
-                    expected="text in UTF-8, one sentence a line",
+                    expected="UTF-8 text with one sentence per line",
                 )
             offset += len(raw)
             if text:
@@ -147,7 +147,9 @@ def embed(model: Any, path: Path, out: Path) -> int:
                 )
                 count += len(batch)
         if not count:
-            raise DataError("the file has no sentence", where=str(path), expected="one a line")
+            raise DataError(
+                "the file contains no sentences", where=str(path), expected="one sentence per line"
+            )
     return count
 
 
@@ -198,16 +200,16 @@ def find_similar(
         evaluated: the folder of this model's evaluation of them.
 
     Raises:
-        DataError: no word of the sentence is known, or none says what it is about.
+        DataError: the sentence contains no known words that indicate its topic.
     """
     reader = SentenceReader(model)
     ids = reader.number(sentence)
     about = encode_sentences(model, [np.array(ids, dtype="int32")], "topic")
     if all(number == UNK for number in ids) or not about.any():
         raise DataError(
-            "no word of the sentence is known, or none says what it is about",
+            "the sentence contains no known words that indicate its topic",
             received=repr(sentence[:80]),
-            expected="English words, as in news of 1987",
+            expected="English words that occur in news from 1987",
         )
     index, sentences = Index.open(evaluated / FILE), read_sentences(clean)
     documents = read_documents(clean / "table.parquet").set_index("id")

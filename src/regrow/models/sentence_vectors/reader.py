@@ -49,7 +49,7 @@ INSIDE = {
     "TEXT": {"TITLE", "DATELINE", "AUTHOR", "BODY"},
     **{name: {"D"} for name in LISTS},
 }
-REMEDY = "correct the file there, or get it again: it may be damaged"
+REMEDY = "correct the file there, or download it again; it may be damaged"
 
 
 @dataclass
@@ -84,7 +84,9 @@ def read_documents(path: Path, facts: Reading) -> Iterator[Document]:
         yield _Parser(path, start, raw.decode("latin-1"), facts).parse()
         count += 1
     if not count:
-        raise _refuse(path, 0, "the file holds no documents", "no <REUTERS> in it", "<REUTERS ...>")
+        raise _refuse(
+            path, 0, "the file contains no documents", "no <REUTERS> tag", "<REUTERS ...>"
+        )
     facts.documents += count
     facts.by_file[path.name] = count
 
@@ -112,7 +114,7 @@ def _cut(path: Path) -> Iterator[tuple[int, bytes]]:
                     *_trim(path, offset, waiting)[:1],
                     what="a document is too long",
                     received=f"more than {MAX_DOCUMENT_BYTES} bytes without </REUTERS>",
-                    expected="</REUTERS> at the document's end",
+                    expected="</REUTERS> at the end of the document",
                 )
     if waiting.strip():
         start, rest = _trim(path, offset, waiting)
@@ -120,8 +122,8 @@ def _cut(path: Path) -> Iterator[tuple[int, bytes]]:
             path,
             start + len(rest),
             "the file ends in the middle of a document",
-            f"the end of the file after {_show(rest[-40:])}",
-            f"</REUTERS> for the document that begins at byte {start}",
+            f"end of file after {_show(rest[-40:])}",
+            f"</REUTERS> for the document that starts at byte {start}",
         )
 
 
@@ -141,10 +143,10 @@ def _check_bytes(path: Path, offset: int, block: bytes) -> None:
         raise _refuse(
             path,
             offset + at,
-            "the file is not text in Latin-1",
+            "the file is not Latin-1 text",
             f"byte 0x{block[at]:02x}",
-            "text in Latin-1, as the collection has it",
-            "save the file in Latin-1, or unpack it first if it is packed",
+            "Latin-1 text, as in the collection",
+            "save the file as Latin-1, or unpack it first if it is an archive",
         )
     if block.isascii():
         return
@@ -153,10 +155,10 @@ def _check_bytes(path: Path, offset: int, block: bytes) -> None:
         raise _refuse(
             path,
             offset + high.start(),
-            "the file is UTF-8, so that its letters would come out wrong",
+            "the file is UTF-8, so characters would be read incorrectly",
             f"the bytes {high[0].hex(' ')}, which are {high[0].decode()!r} in UTF-8",
-            "text in Latin-1, as the collection has it",
-            "save the file in Latin-1",
+            "Latin-1 text, as in the collection",
+            "save the file as Latin-1",
         )
 
 
@@ -250,7 +252,9 @@ class _Parser:
         if text.count("<") != tags:
             at = next(i for i, sign in enumerate(text) if sign == "<" and not TAG.match(text, i))
             received = repr(text[at : at + 40])
-            raise self.refuse(at, "a '<' begins no tag", received, "&lt; for a '<' in the text")
+            raise self.refuse(
+                at, "a '<' does not start a tag", received, "&lt; for a '<' in the text"
+            )
         for name in ("DATE", "TOPICS", "TEXT"):
             if name not in found:
                 raise self.refuse(0, f"the document has no {name}", text[:80], f"<{name}>")
@@ -260,7 +264,7 @@ class _Parser:
         if tag[2] in [name for name, _ in stack]:
             at = since - self.start_tag_length(since)
             return self.refuse(at, f"<{parent}> is not closed", f"{tag[0]} first", f"</{parent}>")
-        return self.refuse(tag.start(), f"{tag[0]} closes nothing", tag[0], f"</{parent}>")
+        return self.refuse(tag.start(), f"{tag[0]} has no opening tag", tag[0], f"</{parent}>")
 
     def start_tag_length(self, end: int) -> int:
         return end - self.text.rindex("<", 0, end)
@@ -268,10 +272,10 @@ class _Parser:
     def misplaced(self, tag: re.Match[str], parent: str) -> Any:
         name = tag[2]
         if name == "REUTERS":
-            what = "a document begins inside another: </REUTERS> is missing before it"
+            what = "a document starts inside another one: </REUTERS> is missing before it"
             return self.refuse(tag.start(), what, tag[0][:60], "</REUTERS>")
         known = {name for names in INSIDE.values() for name in names}
-        what = f"<{name}> may not stand in <{parent}>" if name in known else "an unknown tag"
+        what = f"<{name}> is not allowed in <{parent}>" if name in known else "an unknown tag"
         expected = ", ".join(f"<{name}>" for name in sorted(INSIDE.get(parent, ())))
         remedy = "" if name in known else "write &lt; for a '<' in the text"
         return self.refuse(
@@ -287,7 +291,7 @@ class _Parser:
     def choose(self, name: str, values: tuple[Any, ...]) -> Any:
         value = self.attributes.get(name, "NORM" if name == "TYPE" else "")
         if value not in values:
-            raise self.refuse(0, f"{name} has a strange value", repr(value), ", ".join(values))
+            raise self.refuse(0, f"{name} has an unknown value", repr(value), ", ".join(values))
         return value
 
     def date(self) -> datetime:

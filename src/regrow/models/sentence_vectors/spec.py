@@ -18,7 +18,7 @@ class PositionalConfig(ModelConfig):
     kind: Literal["positional"] = "positional"
     order_size: int = Field(512, ge=2, le=4096, description="dimensions that encode word order")
     topic_size: int = Field(1024, ge=2, le=4096, description="dimensions that encode the topic")
-    theme_size: int = Field(512, ge=2, le=2048, description="dimensions used to find its words")
+    theme_size: int = Field(512, ge=2, le=2048, description="dimensions of the word themes")
     decoder_size: int = Field(
         256, ge=2, le=4096, description="filters of the decoder's convolution"
     )

@@ -58,7 +58,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     evaluation = Evaluation(
         headline=published.headline(
             "mse",
-            f"mean squared error of digits restored from {size} numbers",
+            f"mean squared error of digits reconstructed from {size} numbers",
             simplest=UNTRAINED,
         ),
         metrics={
@@ -135,7 +135,7 @@ def _tabulate(published: Comparison, whole: Comparison, digits: int) -> Table:
     )
     return Table(
         title="Test digits",
-        caption=f"{digits} digits that training never saw; ± is the spread over seeds.",
+        caption=f"{digits} unseen digits; ± is the standard deviation over seeds.",
         columns=("code", *(head for label in METRICS.values() for head in (label, f"± {label}"))),
         rows=(first, second, *others),
         best_by=METRICS["mse"],
@@ -149,8 +149,8 @@ def _draw(out: Path, published: Comparison, whole: Comparison) -> Figures:
         {**{way.label: way.mean("mse") for way in ways}, **published.baselines_by("mse")},
         figures.add(
             "errors.png",
-            "Beside PCA",
-            "The error of digits restored from a code of the same size.",
+            "Comparison with PCA",
+            "The error of digits reconstructed from a code of the same size.",
         ),
         label="mean squared error on test digits",
         highlight=[published.label],
@@ -164,18 +164,23 @@ def _draw_digits(figures: Figures, test: Digits, pictures: dict[str, Array], cod
     draw_grid(
         [[Tile(np.clip(pixels[n], 0, INK_MAX)) for n in shown] for pixels in pictures.values()],
         figures.add(
-            "restored.png", "Restored test digits", "One of each, from the same number of figures."
+            "restored.png",
+            "Reconstructed test digits",
+            "One example of each digit, reconstructed from a code of the same size.",
         ),
         row_names=list(pictures),
     )
-    path = figures.add("map.png", "Test digits by their codes", "The two main axes of the codes.")
+    path = figures.add(
+        "map.png", "Test digits by their codes", "The first two principal components of the codes."
+    )
     draw_map(code, test.labels, path)
 
 
 def _note(training: Digits, test: Digits) -> list[str]:
     return [
-        "Both ways make the same number of passes over the training digits.",
-        f"The {len(training):,} training and {len(test)} test digits are split by the digest "
-        "of their pixels; the same writers may be in both.",
-        "Ink counts from 0 to 1 in all errors. The probe is a logistic regression on the code.",
+        "Both methods use the same number of epochs.",
+        f"The {len(training):,} training and {len(test)} test digits are split by the digest of "
+        "their pixels; the same writers may occur in both.",
+        "All errors are for grey levels from 0 to 1. The probe is a logistic regression on the "
+        "code.",
     ]

@@ -46,7 +46,7 @@ def draw_phases(history: Sequence[Mapping[str, Any]], figures: Figures) -> None:
     path = figures.add(
         "phases.png",
         "Loss of each phase",
-        "A layer's loss is that of its own input, so the phases' levels do not compare. "
-        "The line is the median over seeds; dashed is validation.",
+        "The loss of a layer refers to its own input, so the values of different phases are not "
+        "comparable. Lines show the median over seeds; dashed lines are validation.",
     )
     draw(path, paint, height_in=2.4 * rows)

@@ -24,9 +24,9 @@ def clean(ctx: StageContext) -> dict[str, Any]:
         styles, masks = (len(read_manifest(table, role)) for role in ("style", "mask"))
         if masks != styles:
             raise DataError(
-                "each style needs its mask",
+                "every style needs a mask",
                 where="--source style-mask",
                 received=f"{masks} masks for {styles} styles",
-                expected=f"{styles}, in a zip, in the order of the styles' names",
+                expected=f"{styles}, in a zip, in the order of the style names",
             )
     return facts

@@ -34,17 +34,18 @@ REFERENCE_SIDE, REFERENCE_STEPS = 96, 10
 PHOTO = "the photo"
 TERMS = ("loss", "content", "style", "variation")
 PICTURES = (
-    "Content and style are relative errors (1: as wrong as a picture of nothing), the variation is "
-    "the mean squared difference of neighbours, the loss their weighted sum."
+    "Content and style are relative errors (1: as large as for an empty picture), the variation "
+    "is the mean squared difference of neighbouring pixels, and the loss is their weighted sum."
 )
 REFERENCE = f"Adam on the first photo at {REFERENCE_SIDE} pixels, {REFERENCE_STEPS} steps, seed 0"
 KEPT_COLOURS = (
-    "The colours of the photo were put back after the optimisation; the loss is that of the "
+    "The colours of the photo were restored after the optimisation; the loss is that of the "
     "picture with these colours."
 )
 NOTES = (
-    "The gate looks at the loss that was reached on the finished pictures, never at taste.",
-    "The curves jump where a scale begins: the loss is measured in the size of each.",
+    "The gate compares the loss of the finished pictures, not their artistic quality.",
+    "The curves jump at the start of each scale, because the loss is measured at the size of the "
+    "scale.",
 )
 
 
@@ -68,7 +69,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     metrics = _summarise(frame, reference)
     comparison = Comparison("the picture", [metrics], {PHOTO: {"loss": metrics["loss_of_photo"]}})
     evaluation = Evaluation(
-        headline=comparison.headline("loss", "loss that was reached", simplest=PHOTO),
+        headline=comparison.headline("loss", "loss reached", simplest=PHOTO),
         metrics=metrics,
         tables=(tabulate_pictures(frame, PICTURES), tabulate_reference(REFERENCE, reference)),
         figures=figures,
@@ -97,9 +98,9 @@ def _measure_all(
         content, name, size = photos[label["sha256"]], label["photo"], pixels.shape[:2]
         photo, style = (to_bytes(resize(picture, size)) for picture in (content, styles[0]))
         rows.append({"picture": name, **measure_one(pixels, content)})
-        rows[-1] |= {"steps": run["steps"], "seconds a step": run["seconds"] / run["steps"]}
-        rows.append({"picture": f"{name}, as it was", **measure_one(photo, content)})
-        rows.append({"picture": "the first style, as it is", **measure_one(style, content)})
+        rows[-1] |= {"steps": run["steps"], "seconds per step": run["seconds"] / run["steps"]}
+        rows.append({"picture": f"{name}, original", **measure_one(photo, content)})
+        rows.append({"picture": "the first style, unchanged", **measure_one(style, content)})
         shown = [(PHOTO, photo), ("the picture", pixels)]
         shown += [(f"style {n}", style) for n, style in enumerate(styles, 1)]
         caption = "Content, result and style."
@@ -113,9 +114,9 @@ def _summarise(frame: pd.DataFrame, reference: dict[str, float]) -> dict[str, fl
     return {
         **{name: float(made[name].mean()) for name in TERMS},
         "loss_of_photo": float(before["loss"].mean()),
-        "seconds_per_step": float(made["seconds a step"].mean()),
+        "seconds_per_step": float(made["seconds per step"].mean()),
         "reference_loss": reference["loss reached"],
-        "reference_seconds_per_step": reference["seconds a step"],
+        "reference_seconds_per_step": reference["seconds per step"],
     }
 
 
@@ -144,5 +145,5 @@ def _run_reference(
     return {
         "loss of photo": before,
         "loss reached": reached,
-        "seconds a step": seconds / REFERENCE_STEPS,
+        "seconds per step": seconds / REFERENCE_STEPS,
     }

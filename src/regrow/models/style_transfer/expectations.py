@@ -9,13 +9,13 @@ EXPECTATIONS: tuple[Expectation, ...] = (
     *OF_PICTURES,
     expect(
         "column_distinct_values_to_contain_set",
-        "there are a content and a style",
+        "a content picture and a style picture are required",
         column="role",
         value_set=["photo", "style"],
     ),
     expect(
         "column_values_to_be_in_set",
-        "nothing else is used",
+        "no other roles are supported",
         column="role",
         value_set=["photo", "style", "mask"],
     ),

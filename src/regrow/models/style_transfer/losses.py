@@ -42,7 +42,7 @@ class StyleLoss:
     """
 
     def __init__(self, config: StyleTransferConfig, weights: Path | None) -> None:
-        assert (weights is None) == (config.weights == "random"), "random weights only if asked for"
+        assert (weights is None) == (config.weights == "random"), "random weights only if requested"
         self.config = config
         backbone = build_backbone(
             config.backbone, weights=weights, seed=config.seed, pooling=config.pooling
@@ -132,7 +132,7 @@ def share_styles(mix: Sequence[float], styles: int) -> list[float]:
     """
     if mix and len(mix) != styles:
         raise UserError(
-            "each style needs its share",
+            "every style needs a share",
             where="--share, or style_mix",
             received=f"{len(mix)} shares",
             expected=f"{styles}, in the order of the styles",

@@ -19,7 +19,7 @@ def predict(_model: Any, paths: Sequence[Path]) -> pd.DataFrame:
         UserError: says which command works on pictures of one's own.
     """
     raise UserError(
-        "style-transfer holds finished pictures and predicts nothing",
+        "style-transfer contains finished pictures and makes no predictions",
         received=", ".join(map(str, paths)),
-        remedies=[f"take a picture of your own: regrow stylize {paths[0]} style.jpg -o out.png"],
+        remedies=[f"to use your own picture: regrow stylize {paths[0]} style.jpg -o out.png"],
     )

@@ -50,9 +50,9 @@ def score(model: Any, table: Path, config: StyleTransferConfig) -> dict[str, flo
     lacking = [row.sha256 for row in photos if row.sha256 not in held]
     if lacking:
         raise UserError(
-            "the model holds no picture of a photo that is now asked for",
+            "the model contains no picture for one of the requested photos",
             received=f"{len(held)} pictures",
-            expected=f"one of the photo with sha256 {lacking[0][:12]}",
+            expected=f"a picture for the photo with sha256 {lacking[0][:12]}",
         )
     # In the size that is asked for now: a smaller picture is an easier one.
     found = []

@@ -85,7 +85,7 @@ def transfer(
     ends = list(accumulate(share_steps(config.steps, len(sizes))))
     run.total = ends[-1]
     if run.done:
-        note(f"the work resumes after step {run.done} of {run.total}")
+        note(f"resuming after step {run.done} of {run.total}")
     for size, start, end in zip(sizes, [0, *ends], ends, strict=False):
         if run.done >= end:
             continue
@@ -165,7 +165,7 @@ class _Run:
         value, terms, gradient = self.loss(pixels, targets)
         if not np.isfinite(value) or not np.isfinite(gradient).all():
             raise TrainingDiverged(
-                "the loss is not finite any more",
+                "the loss is no longer finite",
                 where=f"step {self.done + 1}",
                 received=f"loss {value}",
                 expected="a finite loss",
