@@ -125,8 +125,8 @@ def test_summary_says_it_on_half_a_page(data: ReportData) -> None:
         mlflow_link="http://localhost:5000",
     )
     assert (
-        "**RMSE on the last 30 %: 0.0304 ± 0.0012 µg/m³ (mean and standard deviation over 5 seeds), 43 % above "
-        "the best baseline, isotonic on PT08.S2 (0.0212 µg/m³).**" in text
+        "**RMSE on the last 30 %: 0.0304 ± 0.0012 µg/m³ (mean and standard deviation over 5 "
+        "seeds), 43 % above the best baseline, isotonic on PT08.S2 (0.0212 µg/m³).**" in text
     )
     assert "[Report](<file:///home/me/my%20reports/report.html>)" in text
     assert "[MLflow run](<http://localhost:5000>)" in text

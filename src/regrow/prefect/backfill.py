@@ -20,7 +20,7 @@ from regrow.prefect.notifications import notify_failure
     on_failure=[notify_failure],
 )
 def backfill(request: BackfillRequest) -> dict[str, Any] | State[dict[str, Any]]:
-    """Runs the data versions in order, one at a time; a failed one does not stop the later ones.
+    """Runs the data versions in order, one at a time; a failed one does not stop the others.
 
     Each run publishes a version of the registered model. The gate compares it with the champion at
     that time, on the test split of that data version.

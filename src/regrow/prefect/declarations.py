@@ -32,7 +32,7 @@ OPERATIONS: tuple[tuple[str, str, str, str], ...] = (
     (
         "hourly",
         "regrow.prefect.schedules.check_schedules",
-        "Notifies of schedules that have not succeeded within their interval.",
+        "Sends a notification for each schedule that has not succeeded within its interval.",
         "45 * * * *",
     ),
     (

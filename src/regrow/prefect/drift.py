@@ -36,8 +36,8 @@ def drift(
     Args:
         model: the model's name.
         files: the input files; by default all files in inbox/REGISTERED below REGROW_HOME.
-        version: a version other than the champion.
-        scope: which of the model's champions, such as qa02.
+        version: the version to use; by default the champion.
+        scope: the scope of the champion, such as qa02.
         sample: whether to compare with the champion that was trained on the sample.
     """
     champion, settings = (

@@ -22,12 +22,12 @@ MIB = 2**20
     on_failure=[notify_failure],
 )
 def gc(keep: Annotated[int, Field(ge=0)] = DEFAULT_KEEP) -> dict[str, Any]:
-    """Removes results, downloads, reports and failures' pages that nothing in use needs.
+    """Removes unused results, downloads, reports and pages of failed runs.
 
-    It fails if the home is larger than REGROW_MAX_BYTES all the same.
+    The run fails if the home still exceeds REGROW_MAX_BYTES afterwards.
 
     Args:
-        keep: how many of the newest versions of each model and source stay.
+        keep: the number of newest versions of each model and source to keep.
     """
     settings = read_environment()
     found = collect_garbage(settings, keep=keep, dry_run=False)

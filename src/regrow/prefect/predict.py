@@ -40,7 +40,7 @@ def predict(
     scope: str = "",
     sample: bool = False,
 ) -> dict[str, Any] | State[dict[str, Any]]:
-    """Predicts for every file of a folder that has no predictions yet.
+    """Makes predictions for every file in a folder that has no predictions yet.
 
     Args:
         model: the model's name. Without it, every folder below REGROW_HOME/inbox is processed with
@@ -48,8 +48,8 @@ def predict(
             other parameters are not used.
         inputs: the folder of input files; by default inbox/REGISTERED below REGROW_HOME.
         outputs: the folder of Parquet files; by default predictions/REGISTERED below REGROW_HOME.
-        version: a version other than the champion.
-        scope: which of the model's champions, such as qa02.
+        version: the version to use; by default the champion.
+        scope: the scope of the champion, such as qa02.
         sample: whether to use the champion that was trained on the sample.
 
     Returns:

@@ -25,7 +25,7 @@ def retrain_all(
     data: DataChoice = "real",
     workers: int = 1,
 ) -> dict[str, Any] | State[dict[str, Any]]:
-    """Runs all models, each in a process of its own; unchanged results are found in the store.
+    """Runs all models, each in a separate process; unchanged results are found in the store.
 
     Args:
         models: the models to run; by default all.

@@ -27,16 +27,16 @@ from regrow.registry.reviews import roll_back
 def rollback(
     model: ModelName, version: int | None = None, scope: str = "", sample: bool = False
 ) -> dict[str, Any]:
-    """Makes an earlier version the champion again, after it was loaded and run.
+    """Makes an earlier version the champion again, after testing that it works.
 
     Args:
         model: the model's name.
         version: the version; by default the champion before the current one.
-        scope: which of the model's champions, such as qa02.
+        scope: the scope of the champion, such as qa02.
         sample: whether to change the champion that was trained on the sample.
 
     Returns:
-        The decision, as in the log of decisions.
+        The decision, as in the decision log.
     """
     registry = open_registry(ChampionRef(get_spec(model).name, scope, sample), read_environment())
     decision = roll_back(registry, version)

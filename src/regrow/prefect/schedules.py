@@ -75,11 +75,12 @@ class Overdue:
 
 @flow(
     name="check-schedules",
-    description="Notifies of schedules that have not succeeded within their interval.",
+    description="Sends a notification for each schedule that has not succeeded within its "
+    "interval.",
     on_failure=[notify_failure],
 )
 def check_schedules() -> list[str]:
-    """Notifies of each schedule that is late, once until it succeeds again.
+    """Sends one notification for each late schedule, until it succeeds again.
 
     Returns:
         The names of the deployments that are late.

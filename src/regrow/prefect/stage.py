@@ -21,7 +21,7 @@ def make_stage_flow(policies: Policies = DEFAULT_POLICIES) -> Flow[..., StageRef
 
     @flow(name="stage", description="Runs one stage of a model for another run.")
     def stage(request: RunRequest, name: Stage, inputs: dict[Stage, StageRef]) -> StageRef:
-        """Runs the stage and stores its result where the run that waits for it looks.
+        """Runs the stage and stores its result for the waiting run.
 
         Args:
             request: the run that the stage belongs to.

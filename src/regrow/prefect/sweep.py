@@ -32,10 +32,10 @@ from regrow.prefect.notifications import notify_failure
     on_failure=[notify_failure],
 )
 def sweep(request: SweepRequest) -> dict[str, Any]:
-    """Trains the trials and ranks them by a validation figure; a failed one stops no other.
+    """Trains the trials and ranks them by a validation metric; failed trials do not stop others.
 
     Trials are not evaluated on test data and not registered. The best one is then run to the end
-    and judged by the gate. Every run is a process of its own, started by a thread of this process
+    and judged by the gate. Every run is a separate process, started by a thread of this process
     or by a Dask worker.
 
     Args:
