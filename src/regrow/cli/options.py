@@ -76,8 +76,8 @@ def build_request(
     local = dict(parse_source_list(sources or []))
     if local and data == "sample":
         raise UserError(
-            "--sample and --source exclude each other",
-            expected="the shipped sample, or a file of your own",
+            "--sample and --source cannot be combined",
+            expected="either the shipped sample or your own file",
         )
     return make_request(
         spec,

@@ -72,7 +72,7 @@ class Entry:
     def file(self, name: str) -> Path:
         """The path of one of the entry's files."""
         if name not in self.manifest.files:
-            raise KeyError(f"{self.path} holds no file {name!r}: {sorted(self.manifest.files)}")
+            raise KeyError(f"{self.path} contains no file {name!r}: {sorted(self.manifest.files)}")
         return self.path / name
 
 

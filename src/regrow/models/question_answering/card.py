@@ -30,7 +30,7 @@ CARD = Card(
     ),
     limits=(
         "A small error shows that the rules of the simulation were learned, not that language is "
-        "understood. Results for some tasks depend on the seed, and some tasks cannot be learned "
+        "understood. Results for some tasks depend on the seed, and some tasks are not learned "
         "from 1,000 questions (positions, path finding, induction). An answer of several words "
         "is a single class, so new combinations cannot be predicted."
     ),
