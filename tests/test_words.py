@@ -17,7 +17,7 @@ BANNED = {
     r"\btells? damage\b": "detects damage",
     r"\bcannot be told\b": "is not available, cannot be measured",
     r"\bdoes what the change\b": "repeats the stages that ... affects",
-    r"\bgoes? one way\b": "has the same stages; exclude each other",
+    r"\bgoes? one way\b": "has the same stages; cannot be combined",
     r"\bstands? once\b": "is defined once",
     r"\bat most so many\b": "maximum number of",
     r"\btold by its\b": "identified by its",

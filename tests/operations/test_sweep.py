@@ -145,7 +145,7 @@ def test_lists_ranges_and_times_are_read_as_they_are_typed() -> None:
 
 def test_a_mistake_on_the_command_line_is_one_message(regrow: Regrow) -> None:
     for options, said in (
-        (("--random", "3", "--optuna", "3"), "exclude each other"),
+        (("--random", "3", "--optuna", "3"), "cannot be combined"),
         (("--optuna", "3", "--dask", "local"), "on this machine"),
     ):
         done = regrow("sweep", "stacked-autoencoder", "--over", "noise=[0.1]", *options)
