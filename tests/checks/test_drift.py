@@ -59,7 +59,9 @@ def test_shift_warns_by_both_figures(rng: Generator) -> None:
     assert warnings_of(findings) == {("a", "psi"), ("a", "ks")}
     psi = next(f for f in findings if f["check"] == "psi")
     assert psi["threshold"] == 0.25
-    assert psi["sentence"].startswith(f"a: PSI {psi['value']:.3f} (limit 0.25); the mean was ")
+    assert psi["sentence"].startswith(
+        f"a: PSI {psi['value']:.3f} (limit 0.25); the mean changed from "
+    )
 
 
 def test_thresholds_are_the_callers(rng: Generator) -> None:

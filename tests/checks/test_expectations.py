@@ -114,14 +114,15 @@ def test_failure_names_counts_and_examples(place: Place) -> None:
     message = place.fail(frame, BETWEEN, NOT_NULL)
     assert message.startswith("the data does not meet 2 of 2 expectations; nothing was trained\n")
     assert f"{place.table}, 200 rows, counted from 0" in message
-    assert "value values must be at least 0 and at most 1000: not so in 7 of 200 rows (3.5 %)" in (
-        message
+    assert (
+        "value values must be at least 0 and at most 1000: violated in 7 of 200 rows (3.5 %)"
+        in (message)
     )
     assert "reason: it is measured in µg/m³" in message
     assert "-5 in row 3, timestamp 2004-03-10 21:00:00" in message
     assert "9000 in row 5, timestamp 2004-03-10 23:00:00" in message
     assert "-4 in row 11" not in message  # the sixth
-    assert "value values must never be null: not so in 1 of 200 rows (0.5 %)" in message
+    assert "value values must never be null: violated in 1 of 200 rows (0.5 %)" in message
     assert "missing in row 4, timestamp 2004-03-10 22:00:00" in message
     assert f"1. see all results: {place.failures / 'validation.html'}" in message
 
@@ -158,7 +159,7 @@ def test_warnings_do_not_stop(place: Place) -> None:
     result = place.results()
     assert result["success"] is True
     assert result["warnings"] == [
-        "label values must be unique: not so in 200 of 200 rows (100 %)",
+        "label values must be unique: violated in 200 of 200 rows (100 %)",
     ]
     assert ">Warnings<" in place.page()
 
@@ -170,7 +171,7 @@ def test_share_that_may_fail_is_allowed(place: Place) -> None:
     assert "at least 90 % of the time" in place.results()["expectations"][0]["expectation"]
     frame.loc[:50, "value"] = np.nan
     place.out = place.folder / "second"
-    assert "not so in 51 of 200 rows (25.5 %)" in place.fail(frame, most)
+    assert "violated in 51 of 200 rows (25.5 %)" in place.fail(frame, most)
 
 
 def test_table_without_rows_is_an_error_of_its_own(place: Place) -> None:
@@ -238,7 +239,7 @@ def test_column_that_is_all_missing(place: Place) -> None:
     message = place.fail(make_frame(value=[np.nan] * ROWS), BETWEEN, NOT_NULL, mean)
     assert "all 200 rows, 200 of them without a value" in place.page(failed=True)
     assert "the data does not meet 2 of 3 expectations" in message
-    assert "value values must never be null: not so in 200 of 200 rows (100 %)" in message
+    assert "value values must never be null: violated in 200 of 200 rows (100 %)" in message
     assert "value mean must be at least 0: violated; found: missing" in message
 
 
@@ -246,8 +247,8 @@ def test_renamed_columns_are_told(place: Place) -> None:
     ordered = expect("table_columns_to_match_ordered_list", column_list=["timestamp", "v", "label"])
     listed = expect("table_columns_to_match_set", column_set=["timestamp", "v", "label"])
     message = place.fail(make_frame(), ordered, listed)
-    assert "not so; found: column 2 is value instead of v" in message
-    assert "not so; found: unexpected: value; missing: v" in message
+    assert "violated; found: column 2 is value instead of v" in message
+    assert "violated; found: unexpected: value; missing: v" in message
 
 
 def test_answers_in_numpy_types_are_taken(place: Place) -> None:
@@ -259,7 +260,7 @@ def test_answers_in_numpy_types_are_taken(place: Place) -> None:
     assert place.validate(make_frame(), quantiles)["passed"] == 1
     place.out = place.folder / "second"
     message = place.fail(make_frame(value=[7.0] * ROWS), quantiles)
-    assert "not so; found: {'quantiles': [0.5], 'values': [7.0]}" in message
+    assert "violated; found: {'quantiles': [0.5], 'values': [7.0]}" in message
 
 
 def test_several_columns_show_all_their_values(place: Place) -> None:
@@ -279,9 +280,9 @@ def test_lists_count_by_their_length(place: Place) -> None:
     other.folder.mkdir()
     three = expect("column_values_to_be_between", column="story", max_value=3)
     said = other.fail(frame, three, expect("column_values_to_not_be_null", column="story"))
-    assert "not so in 49 of 200 rows" in said
+    assert "violated in 49 of 200 rows" in said
     assert "4 in row 3" in said
-    assert "never be null: not so in 1 of 200 rows" in said
+    assert "never be null: violated in 1 of 200 rows" in said
 
 
 def test_runs_in_one_process_do_not_meet() -> None:
@@ -389,7 +390,7 @@ def test_later_failure_replaces_the_earlier_whole(place: Place) -> None:
 def test_failure_is_told_even_where_its_page_cannot_be_kept(place: Place) -> None:
     place.failures.parent.write_text("a file where the folder should be")
     message = place.fail(make_frame(value=[-1.0] * ROWS), BETWEEN)
-    assert "not so in 200 of 200 rows (100 %)" in message
+    assert "violated in 200 of 200 rows (100 %)" in message
     assert "1. the page with all results could not be saved: " in message
 
 

@@ -185,7 +185,7 @@ def test_readings_without_an_input_cannot_be_predicted_from(tmp_path: Path) -> N
     with pytest.raises(DataError, match="missing"):
         read_readings(tmp_path / "readings.parquet")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(DataError, match="begins as a Parquet file"):
+    with pytest.raises(DataError, match="looks like a Parquet file"):
         read_readings(tmp_path / "broken.parquet")
 
 

@@ -53,10 +53,10 @@ def without_eights(lines: list[bytes]) -> list[bytes]:
 
 
 SPOILED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], list[str]]] = {
-    "no ink": (blank, ["mine.csv, digit 3 of 1797", "3 in the darkest pixel", "leave"]),
+    "no ink": (blank, ["mine.csv, digit 3 of 1797", "3 in the darkest pixel", "remove the line"]),
     "one digit": (lambda lines: lines[:1], ["1 digits", "--source"]),
     "a hundred digits": (lambda lines: lines[:100], ["100 digits", "the split validation"]),
-    "no eights": (without_eights, ["the split train none is a 8", "--source"]),
+    "no eights": (without_eights, ["the split train contains no digit 8", "--source"]),
 }
 
 

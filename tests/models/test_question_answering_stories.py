@@ -178,7 +178,7 @@ def test_unknown_words_are_refused_left_out_or_read_as_the_nearest(model: keras.
     asked = parse_stories(["Marie went to the gardens.", "Where is Marie?"], "typed")
     with pytest.raises(DataError, match="does not know some words") as raised:
         answer_asked(model, asked)
-    assert "marie (do you mean mary?), gardens (do you mean garden?)" in str(raised.value)
+    assert "marie (did you mean mary?), gardens (did you mean garden?)" in str(raised.value)
     assert "typed, line 2" in str(raised.value)
     [nearest] = answer_asked(model, asked, "nearest")
     assert nearest.replaced == {"marie": "mary", "gardens": "garden"}

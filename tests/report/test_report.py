@@ -314,7 +314,7 @@ def test_a_check_that_only_warns_is_counted() -> None:
     warned = validation.expectations[0].model_copy(update={"success": False, "severity": "warning"})
     verdict = state_validation(validation.model_copy(update={"expectations": (warned,)}))
     assert verdict.tone == "good"
-    assert verdict.sentence.startswith("The data passed validation: 0 of 1 checks held, the")
+    assert verdict.sentence.startswith("The data passed validation: 0 of 1 checks passed, the")
 
 
 def test_shares_by_column_are_one_table_and_passed_checks_are_folded(

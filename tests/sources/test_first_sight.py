@@ -94,7 +94,7 @@ def test_md5_and_length_let_the_first_file_in_and_its_sha256_every_later_one(
     with caplog.at_level(logging.WARNING):
         found = download(settings)
     assert found["sha256"] == digest
-    assert "checked by MD5 and length, as published" in found["origin"]
+    assert "checked by published MD5 and length" in found["origin"]
     [said] = [r.getMessage() for r in caplog.records if r.name == "regrow.sources.first_sight"]
     assert "rows: checked by MD5 and length" in said
     assert digest in said
@@ -170,7 +170,7 @@ def test_a_file_that_came_otherwise_is_checked_alike(settings: Settings, tmp_pat
     [
         (f'md5 = "{"0" * 32}"', "", "md5 also requires the length"),
         (f'md5 = "{"0" * 31}"\nbytes = 3', "", "pattern"),
-        (f'md5 = "{"0" * 32}"\nbytes = 3', "refresh = true", "never changes"),
+        (f'md5 = "{"0" * 32}"\nbytes = 3', "refresh = true", "without refresh"),
         ("bytes = 3", "", "a source without sha256 must not declare an address"),
     ],
 )
@@ -189,7 +189,7 @@ def test_what_is_fetched_ahead_is_found_by_the_run(settings: Settings, upstream:
     wait_for("the download", lambda: read_versions(settings.home, "rows"), 30)
     entry = pipeline.entry(pipeline.run_stage("download", {}, ignore))
     [source] = entry.facts["sources"]
-    assert source["origin"].startswith(f"{upstream.url}/rows.csv (checked by MD5")
+    assert source["origin"].startswith(f"{upstream.url}/rows.csv (checked by published MD5")
     assert upstream.bodies == 1
     fetch_ahead(pipeline)  # nothing is missing now
     assert "fetch-ahead" not in [thread.name for thread in threading.enumerate()]

@@ -91,7 +91,7 @@ def test_a_run_goes_on_without_it_and_takes_it_later(project: Path) -> None:
     declared = load_sources(project / "data" / "sources.toml")["extra"]
     due = credit(declared, extra["kind"], extra["sha256"])
     assert due.title == "The extra file: not available, it is made up"
-    assert "the mirror has no such file" in extra["origin"]
+    assert "the file is not in the mirror" in extra["origin"]
     assert run_download(project)[1]
 
     (project.parent / "mirror" / "extra.txt").write_bytes(EXTRA)
@@ -124,7 +124,7 @@ def test_a_file_of_ones_own_is_taken_or_refused(project: Path, tmp_path: Path) -
 
 def test_what_must_be_there_still_stops_the_run(project: Path) -> None:
     (project.parent / "mirror" / "main.txt").unlink()
-    with pytest.raises(SourceError, match=r"no place gave main\.txt"):
+    with pytest.raises(SourceError, match=r"no location provided main\.txt"):
         run_download(project)
 
 
@@ -171,7 +171,7 @@ def test_a_passing_failure_is_not_stored_as_absence(
     run_download(project, extra=own)  # the other source is in the cache from now on
     upstream.publish("extra.txt", EXTRA)
     fail(project, upstream)
-    with pytest.raises(SourceError, match=r"no place gave extra\.txt") as caught:
+    with pytest.raises(SourceError, match=r"no location provided extra\.txt") as caught:
         run_download(project)
     assert "--data-version extra=absent: without it, it is made up" in str(caught.value)
 

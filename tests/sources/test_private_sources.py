@@ -102,7 +102,7 @@ def test_what_no_database_answers_is_said_and_nothing_is_changed(
             'regrow.sql("SELECT 1", database="postgresql://me:secret1@db/x")',
             "do not write a password",
         ),
-        ('regrow.file("http://example.com/x.csv", headers={"A": "${T}"})', "over https only"),
+        ('regrow.file("http://example.com/x.csv", headers={"A": "${T}"})', "only sent over https"),
     ],
 )
 def test_a_declaration_that_gives_a_secret_away_is_refused(

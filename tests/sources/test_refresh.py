@@ -291,7 +291,7 @@ def test_every_source_is_looked_at_whatever_becomes_of_the_others(
     assert [check.outcome for check in checks] == ["failed", "failed", "changed"]
     error = explain_checks(checks)
     assert error is not None
-    assert "looked at 3 sources, 2 need attention" in error.what
+    assert "checked 3 sources, 2 need attention" in error.what
     assert "404" in str(error)
     assert "table [broken]" in str(error)
     assert explain_checks(checks[2:]) is None
@@ -317,7 +317,7 @@ def test_the_command_prints_a_summary_and_its_exit_code_says_what_happened(
 
     path = settings.data_dir / "sources.toml"
     path.write_text(OTHERS.format(url=upstream.url, digest="0" * 64) + path.read_text())
-    with pytest.raises(UserError, match="looked at 3 sources, 2 need attention") as caught:
+    with pytest.raises(UserError, match="checked 3 sources, 2 need attention") as caught:
         server.refresh(as_json=True)
     assert caught.value.exit_code == 2
     rows = {row["source"]: row["outcome"] for row in json.loads(capsys.readouterr().out)}
@@ -476,7 +476,7 @@ def test_a_mirror_of_links_is_treated_alike_by_run_and_refresh(
     assert look(here).outcome == "changed"
     assert download(here) == SECOND
     cached.chmod(0o400)
-    assert "only its owner may read" in look(here).reason
+    assert "only its owner can read" in look(here).reason
 
 
 def test_news_stay_news_until_they_were_told(settings: Settings, upstream: Upstream) -> None:

@@ -187,7 +187,7 @@ def flip(content: bytes, at: int) -> bytes:
     ("content", "said", "kind"),
     [
         (make_zip(name="else.txt"), "has no member glove/wanted.txt", "changed"),
-        (make_zip(WANTED + b"more\n"), "changed upstream: another glove/wanted.txt", "changed"),
+        (make_zip(WANTED + b"more\n"), "changed upstream: different glove/wanted.txt", "changed"),
         (make_zip(b"x" * 20_000_000), "changed upstream: more than", "changed"),
         (flip(ZIP, ZIP.index(b"glove/wanted.txt") + 50_000), "cannot be read", "corrupt"),
         (ZIP[: len(ZIP) // 2], "cannot be read", "corrupt"),

@@ -285,7 +285,7 @@ def test_only_lasting_reasons_are_not_transient(upstream: Upstream, tmp_path: Pa
 
     error = fail(declare(f"{upstream.url}/b.zip"), tmp_path, mirror=str(tmp_path / "mirror"))
 
-    assert "the mirror has no such file" in str(error)
+    assert "the file is not in the mirror" in str(error)
     assert not is_transient(error)
 
 
@@ -329,7 +329,7 @@ def link_out_of_mirror(folder: Path, mode: int) -> str:
 def test_mirror_file_must_not_lead_to_a_private_file(tmp_path: Path) -> None:
     error = fail(declare(), tmp_path, mirror=link_out_of_mirror(tmp_path, 0o600))
 
-    assert "only its owner may read" in str(error)
+    assert "only its owner can read" in str(error)
 
 
 def test_a_mirror_of_links_into_a_cache_is_read(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def check_answers(chosen_url: str, where: str) -> None:
             received=f"{chosen_url}: {type(error).__name__}: {error}",
             remedies=[
                 "start it; make ui starts a server on this machine",
-                "or remove the setting, so that regrow starts a server for each run",
+                "or remove the setting, so that each run starts its own server",
                 "regrow run --no-prefect runs without a server",
             ],
         ) from error

@@ -101,8 +101,8 @@ def _check(digits: Array, labels: Array, splits: Array, origin: str) -> None:
             raise DataError(
                 "there are too few digits for separate training and test splits",
                 where=origin,
-                received=f"{len(digits)} digits; in the split {split} none is a "
-                f"{' or a '.join(map(str, sorted(absent)))}",
+                received=f"{len(digits)} digits; the split {split} contains no digit "
+                f"{' or '.join(map(str, sorted(absent)))}",
                 expected="each digit from 0 to 9 in every split; about a thousand digits are "
                 "enough",
                 remedies=["use a larger file with --source"],
