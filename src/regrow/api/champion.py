@@ -1,4 +1,4 @@
-"""`regrow.load_champion` and `regrow.predict`: a registered model, in this process."""
+"""`regrow.load_champion` and `regrow.predict`: use a registered model in this process."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ CARD = "card.md"
 
 @dataclass(frozen=True)
 class Champion:
-    """A registered version of a model, loaded.
+    """A loaded version of a registered model.
 
     Attributes:
-        model: the model's name.
+        model: the name of the model.
         registered: its name in the registry.
         version: the version's number.
         keras: the Keras model.
-        card: its model card, Markdown; "" if the version has none.
-        tags: what the registry says of it: digests, fingerprints, the git commit.
+        card: its model card in Markdown; "" if the version has none.
+        tags: its tags in the registry: digests, fingerprints, the git commit.
     """
 
     model: str
@@ -45,18 +45,18 @@ class Champion:
     tags: dict[str, str] = field(repr=False)
 
     def predict(self, inputs: pd.DataFrame | str | Path | Sequence[str | Path]) -> pd.DataFrame:
-        """Answers for new inputs.
+        """Makes predictions for new inputs.
 
         Args:
-            inputs: a frame with the columns that a file would have; or a file, or several, in the
-                form that `regrow predict` takes.
+            inputs: a data frame with the same columns as an input file; or one or more files in a
+                format that `regrow predict` accepts.
 
         Returns:
-            One row for each answer, with the model's own columns.
+            A data frame with one row for each prediction.
 
         Raises:
-            UserError: there is no such file, or the model takes files only.
-            DataError: the inputs cannot be used.
+            UserError: a file does not exist, or the model only accepts files.
+            DataError: the inputs are not valid.
         """
         spec = get_spec(self.model)
         if hasattr(inputs, "columns"):
@@ -90,18 +90,18 @@ def load_champion(
 ) -> Champion:
     """Loads the champion of a model from the registry.
 
-    Its file is compared with the digest that was registered, and loaded without running any code
-    of its configuration.
+    The model file is compared with the registered digest and loaded without running any code
+    from its configuration.
 
     Args:
-        model: the model's name.
-        version: another version instead of the champion.
-        scope: which of the model's champions; see `regrow.status`.
-        sample: the one that was trained on the shipped sample.
+        model: the name of the model.
+        version: the version to load; by default the champion.
+        scope: the scope of the champion; see `regrow.status`.
+        sample: use the champion that was trained on the shipped sample.
 
     Raises:
         UserError: there is no such model, champion or version.
-        DataError: its file is not the one that was registered, or is not allowed to be loaded.
+        DataError: the model file differs from the registered file, or contains refused classes.
     """
     for name, value in QUIET_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -134,18 +134,18 @@ def predict(
     scope: str = "",
     sample: bool = False,
 ) -> pd.DataFrame:
-    """Answers for new inputs with the champion; `load_champion` loads it once for many calls.
+    """Makes predictions with the champion; use `load_champion` to load it once for many calls.
 
     Args:
-        model: the model's name.
+        model: the name of the model.
         inputs: see `Champion.predict`.
-        version: another version instead of the champion.
-        scope: which of the model's champions; see `regrow.status`.
-        sample: the one that was trained on the shipped sample.
+        version: the version to load; by default the champion.
+        scope: the scope of the champion; see `regrow.status`.
+        sample: use the champion that was trained on the shipped sample.
 
     Raises:
-        UserError: there is no such model, version or file, or the model takes files only.
-        DataError: the inputs cannot be used.
+        UserError: the model, version or file does not exist, or the model only accepts files.
+        DataError: the inputs are not valid.
     """
     champion = load_champion(model, version=version, scope=scope, sample=sample)
     return champion.predict(inputs)

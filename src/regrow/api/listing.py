@@ -1,4 +1,4 @@
-"""Lists that a notebook shows as tables."""
+"""Lists that notebooks display as tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Listing(list[T]):
-    """A list of dataclasses of one kind; a notebook shows one row for each."""
+    """A list of dataclasses of one type; notebooks display it as a table."""
 
     def _repr_html_(self) -> str:
         if not self:

@@ -1,4 +1,4 @@
-"""`regrow.run`: a model from download to publish, from a notebook or a script."""
+"""`regrow.run`: runs a model from download to publish, from a notebook or a script."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from regrow.report.numbers import format_table
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run led to. A notebook shows it as a table.
+    """The result of a run. Notebooks display it as a table.
 
     Attributes:
-        model: the model's name.
-        run: the run's id, as `regrow.compare` takes it; None if its record was removed.
+        model: the name of the model.
+        run: the id of the run, for `regrow.compare`; None if its record was removed.
         preset: the preset that its settings are based on.
-        data_kind: what it was trained on: "real", "sample" or "local".
+        data_kind: the training data: "real", "sample" or "local".
         registered: the name in the registry.
         version: the registered version.
-        decision: what the gate decided, and why.
-        headline: the figure that the run is known by, beside the best baseline.
-        metrics: the figures of the published model on the test data, by name.
+        decision: the decision of the gate, with its reason.
+        headline: the main metric of the run, with the best baseline.
+        metrics: the metrics of the published model on the test data, by name.
         tables: the tables of the report.
-        warnings: what validation noticed about the data.
-        report: the report, one HTML file.
-        mlflow_url: where MLflow shows the run.
-        stages: each stage's result, and whether it was found rather than made.
+        warnings: warnings about the data from validation.
+        report: the path of the HTML report.
+        mlflow_url: the URL of the run in MLflow.
+        stages: the result of each stage, and whether it was found in the store.
     """
 
     model: str
@@ -60,12 +60,12 @@ class RunResult:
 
     @property
     def is_champion(self) -> bool:
-        """Whether the gate made this version the champion."""
+        """Whether this version became the champion."""
         return self.decision.champion_after == self.version
 
     @classmethod
     def parse(cls, summary: Mapping[str, Any]) -> RunResult:
-        """The result from the summary that a run leaves."""
+        """Creates the result from the summary of a run."""
         return cls(
             model=summary["model"],
             run=summary["run"],
@@ -113,31 +113,31 @@ def run(
 ) -> RunResult:
     """Downloads, cleans, validates, trains, evaluates and publishes a model.
 
-    It does what `regrow run MODEL --no-prefect` does, in a process of its own: a second run in one
-    kernel gives the same bits as a second command, and the kernel's memory stays free. Stages whose
-    inputs, settings and code are unchanged are found in the store. An interruption (the kernel's
-    stop button, Ctrl-C) ends the process; the same call again goes on from its last checkpoint.
+    It does the same as `regrow run MODEL --no-prefect`, in a separate process: a second run in the
+    same kernel gives the same bits as a second command, and the kernel's memory stays free. Stages
+    whose inputs, settings and code are unchanged are found in the store. An interruption (the
+    kernel's stop button, Ctrl-C) ends the process; the same call resumes from the last checkpoint.
 
     Args:
-        model: the model's name, as `regrow.list_models` shows it.
+        model: the name of the model; see `regrow.list_models`.
         preset: a named set of settings; None for the first one.
-        settings: single settings to change, nested as in the model's settings class; a name may
-            have dots, such as {"variants.all-sensors.epochs": 50}.
-        config: a TOML or YAML file of settings; `settings` are stronger.
-        sample: use the shipped sample, not real data.
+        settings: settings to change, nested as in the model's settings class; a name may
+            contain dots, such as {"variants.all-sensors.epochs": 50}.
+        config: a TOML or YAML file with settings; `settings` takes precedence.
+        sample: use the shipped sample instead of real data.
         data: "real", "sample", or "real-or-sample" for the sample only if the real data cannot be
             obtained.
-        sources: files of your own, by the names of the sources that they replace.
+        sources: your own files, by the names of the sources that they replace.
         versions: the version of a source's data, by the source's name.
-        progress: show progress below the cell, or as bars in a terminal.
+        progress: show progress below the cell, or as progress bars in a terminal.
 
     Returns:
-        The version that was registered, its metrics, and what the gate decided.
+        The registered version, its metrics, and the decision of the gate.
 
     Raises:
-        UserError: an unknown model, preset or setting; bad data; a training that diverged.
+        UserError: unknown model, preset or setting; invalid data; diverged training.
         ProcessDied: the process was killed; calling again resumes the work.
-        KeyboardInterrupt: it was interrupted.
+        KeyboardInterrupt: the run was interrupted.
     """
     spec = get_spec(model)
     request = make_request(

@@ -1,4 +1,4 @@
-"""`regrow.list_models`, `status` and `compare`: they read, and import no heavy library."""
+"""`regrow.list_models`, `status` and `compare`: read-only, without heavy libraries."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from regrow.operations.status import read_status
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What there is to know about a model before it is run.
+    """Information about a model.
 
     Attributes:
-        name: as the functions here and the commands take it.
-        title: one line for people.
+        name: the name, as used by functions and commands.
+        title: a one-line title.
         presets: its named sets of settings; the first is the default.
         settings: the names of its settings.
     """
@@ -38,17 +38,17 @@ class ChampionStatus:
 
     Attributes:
         model: the model's name.
-        registered: the champion's name in the registry: a model has one champion on real data, one
-            on the sample, and one for each scope.
-        version: the version that is in use; None if there is none.
-        metric: what the gate decided by.
-        value: the figure of the version that was judged last.
+        registered: the champion's name in the registry: a model has one champion for real data, one
+            for the sample, and one for each scope.
+        version: the version in use; None if there is none.
+        metric: the metric of the gate.
+        value: the score of the version that was judged last.
         reason: the last decision, in words.
         waiting: the versions that wait for `regrow approve`.
-        frozen: why and by whom the champion is frozen; None if it is not.
-        problem: that registry and log disagree, or that one cannot be read; None if all is well.
+        frozen: who froze the champion, and why; None if it is not frozen.
+        problem: a description if registry and log disagree or cannot be read; otherwise None.
         last_run: the id of the model's last run.
-        outcome: how that run ended.
+        outcome: the outcome of that run.
     """
 
     model: str
@@ -68,7 +68,7 @@ def list_models() -> Listing[ModelInfo]:
     """The models of this project.
 
     Raises:
-        UserError: the project's files cannot be used.
+        UserError: the files of the project are not valid.
     """
     specs = [get_spec(name) for name in list_names()]
     return Listing(
@@ -78,10 +78,10 @@ def list_models() -> Listing[ModelInfo]:
 
 
 def status(model: str | None = None) -> Listing[ChampionStatus]:
-    """Each champion and the last run of its model; one line for a model without a champion.
+    """Lists each champion with the last run of its model, and models without a champion.
 
     Args:
-        model: only this model.
+        model: list only this model.
 
     Raises:
         UserError: there is no such model.
@@ -92,17 +92,17 @@ def status(model: str | None = None) -> Listing[ChampionStatus]:
 
 
 def compare(*runs: str | RunResult) -> Comparison:
-    """Runs side by side: settings, data, code, libraries, metrics and curves.
+    """Compares runs: settings, data, code, libraries, metrics and curves.
 
     Args:
-        runs: what `regrow.run` returned; or a run's id, or its beginning or end; MODEL for the
-            model's last run, MODEL~1 for the run before that; REGISTERED@VERSION.
+        runs: results of `regrow.run`, run ids (or their start or end), MODEL for the last run of
+            the model, MODEL~1 for the run before that, or REGISTERED@VERSION.
 
     Returns:
-        What differs and what does not; a notebook shows it as tables.
+        The comparison; notebooks display it as tables.
 
     Raises:
-        UserError: there are fewer than two, or there is no such run.
+        UserError: there are fewer than two runs, or a run does not exist.
     """
     names = [run if isinstance(run, str) else run.run or "" for run in runs]
     return compare_runs(names, read_environment())

@@ -65,17 +65,17 @@ class TrainingConfig(ModelConfig):
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table, by what they are for.
+    """The columns of a table and their roles.
 
     Attributes:
-        target: what is predicted.
+        target: the column to predict.
         task: "regression" for a number, "binary" for two values, "classes" for more.
         numbers: numeric inputs; missing values are allowed.
-        categories: inputs with few values, as text or whole numbers.
-        texts: inputs of free text; their words count.
-        id: identifies a row; predictions repeat it.
+        categories: inputs with few values, as text or integers.
+        texts: free-text inputs, used as words.
+        id: identifies a row; included in predictions.
         time: when a row was recorded; the newest rows are the test rows.
-        group: rows with one value of it are all in one part, such as those of one patient.
+        group: rows with the same value are in the same split, such as the rows of one patient.
     """
 
     target: str
@@ -110,7 +110,7 @@ def columns(
     time: str | None = None,
     group: str | None = None,
 ) -> Columns:
-    """States what the columns of a table are for: see `Columns`.
+    """Declares the roles of the columns of a table; see `Columns`.
 
     Raises:
         UserError: there is no input, or a column is given twice.
@@ -134,13 +134,13 @@ def columns(
 
 @dataclass(frozen=True)
 class Split:
-    """How rows are divided into training, validation and test rows.
+    """How rows are split into training, validation and test rows.
 
     Attributes:
-        by: "time" tests on the newest rows, "group" and "id" choose by a hash, so that a row stays
-            where it is when the table grows. None: by time, else group, else id, as columns say.
+        by: "time" uses the newest rows for testing; "group" and "id" use a hash, so that a row
+            stays in its split when the table grows. None: time, group or id, whichever is declared.
         test: the share of test rows.
-        validation: the share of the other rows that choose the epoch and the seed.
+        validation: the share of the other rows, used to choose the epoch and the seed.
     """
 
     by: Literal["time", "group", "id"] | None = None
@@ -172,19 +172,19 @@ STAGES: Mapping[str, Stage] = {
 
 
 class Model:
-    """Base class of a model of a table. `data` and `table` must be given; all else has a default.
+    """Base class for models of tables. `data` and `table` are required; all else has a default.
 
     Attributes:
-        data: where the data come from: see `regrow.csv` and `regrow.sql`. Or the name of a source
+        data: the data source; see `regrow.csv` and `regrow.sql`. Or the name of a source
             in regrow.toml.
-        table: what the columns are for: see `columns`.
-        split: how rows are divided.
-        gate: when a new version replaces the champion; by default by the task's usual metric.
-        expectations: what must hold of the cleaned table, beside what follows from `table`.
+        table: the roles of the columns; see `columns`.
+        split: how rows are split.
+        gate: when a new version replaces the champion; by default with a standard metric.
+        expectations: conditions on the cleaned table, in addition to those derived from `table`.
         Config: the settings; a subclass of `TrainingConfig`.
-        title: one line for people.
-        description: a few sentences.
-        card: what the model card says.
+        title: a one-line title.
+        description: a short description.
+        card: the content of the model card.
         name: the model's name; set when it is loaded.
     """
 
@@ -200,7 +200,7 @@ class Model:
     name: ClassVar[str] = ""
 
     def clean(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Changes the table after it was read and before its columns are converted."""
+        """Changes the table after it is read and before its columns are converted."""
         return frame
 
     def network(self, inputs: TableInputs, config: Any) -> keras.Model:
@@ -216,7 +216,7 @@ class Model:
         return usual_optimizer(config, steps)
 
     def loss(self) -> Any:
-        """What training minimises: the usual loss of the task. Targets are standardised."""
+        """The loss; by default the standard loss of the task. Targets are standardised."""
         from regrow.tabular.training import LOSSES
 
         return LOSSES[self.table.task]
@@ -231,7 +231,7 @@ class Model:
         return measure(self.table.task, actual, answers)
 
     def baselines(self) -> dict[str, Any]:
-        """Estimators of scikit-learn that the network is compared with, by name."""
+        """scikit-learn estimators with which the network is compared, by name."""
         from regrow.tabular.baselines import usual_baselines
 
         return usual_baselines(self.table.task)
