@@ -59,7 +59,7 @@ def check_plan(plan: FitPlan, validation: Sequence[Any]) -> None:
             "TensorFlow cannot be deterministic and use XLA compilation at the same time",
             where="training plan",
             received="deterministic=True and jit_compile=True",
-            expected="only one of the two",
+            expected="only one of the two settings",
         )
     needing = ("patience", "reduce_lr_patience", "enough_loss")
     asked = [f"{name}={getattr(plan, name)}" for name in needing if getattr(plan, name) is not None]
