@@ -19,7 +19,7 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION ?= false
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(STAMP) ## Make the virtual environment from the hashed lock
+setup: $(STAMP) ## Create the virtual environment from the hashed lock file
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -38,25 +38,25 @@ MODEL ?= air-quality
 run: $(STAMP) ## Train a model end to end: make run MODEL=image-similarity (default: air-quality)
 	@$(BIN)/regrow run $(MODEL) --or-sample
 
-torch: $(STAMP) ## Add PyTorch as a third backend: on Linux the build without NVIDIA libraries
+torch: $(STAMP) ## Install PyTorch as a third backend (on Linux without NVIDIA libraries)
 	@$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[torch]' || \
 	  { echo "PyTorch's build for CPUs is on its own package index, which its install page names:"; \
 	    echo "add that with PIP_EXTRA_INDEX_URL, then make torch again"; exit 2; }
 
-test: $(STAMP) ## Run the tests (TensorFlow backend), all but the stories of `make e2e`
+test: $(STAMP) ## Run the tests (TensorFlow backend) except those of `make e2e`
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e" --ignore=tests/models/test_backends.py
 
 STORIES ?= tests
-e2e: $(STAMP) ## Play refresh, workers, kills, the dashboard, operations; train on real data (half an hour)
+e2e: $(STAMP) ## Run the end-to-end tests: refresh, workers, kills, dashboard, operations, training (half an hour)
 	@$(BIN)/python -m pytest -m e2e $(STORIES)
 
 SEED ?= 1
 KILLS ?= 200
-torture: $(STAMP) ## Kill stages, publications, refresh, gc, rollback and imports, and compare: KILLS=200 SEED=1
+torture: $(STAMP) ## Kill operations at random moments and compare the results: KILLS=200 SEED=1
 	@$(BIN)/python -m tests.torture --seed $(SEED) --kills $(KILLS)
 
 INPUTS ?= 500
-fuzz: $(STAMP) ## Read INPUTS hostile files (500) with every reader; prints counts and coverage (nightly)
+fuzz: $(STAMP) ## Test every reader with INPUTS (500) malicious files; prints counts and coverage (nightly)
 	@$(BIN)/python -m tests.fuzz --inputs $(INPUTS)
 
 # Each of the two in processes of its own, as the backend is chosen once for a process. The layers'
@@ -64,7 +64,7 @@ fuzz: $(STAMP) ## Read INPUTS hostile files (500) with every reader; prints coun
 LAYERS := tests/layers tests/models/test_question_answering_layers.py
 MODELS := tests/training/test_inference.py tests/vision/test_vision.py $(addprefix tests/models/test_,air_quality_model.py \
   digit_localisation.py deep_dream.py image_similarity.py stacked_autoencoder.py style_transfer.py)
-test-backends: $(STAMP) ## Run the tests of layers and models on JAX and PyTorch, and compare all three
+test-backends: $(STAMP) ## Run the tests of layers and models on JAX and PyTorch, and compare all backends
 	@for backend in jax torch; do \
 	  $(BIN)/python -c "import $$backend" 2>/dev/null || { echo "$$backend is not there: make $$backend"; exit 2; }; \
 	  export KERAS_BACKEND=$$backend; \
@@ -73,7 +73,7 @@ test-backends: $(STAMP) ## Run the tests of layers and models on JAX and PyTorch
 	done
 	@$(BIN)/python -m pytest tests/models/test_backends.py
 
-check: $(STAMP) ## Lint, types, import contracts
+check: $(STAMP) ## Check style, types and import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -97,16 +97,16 @@ bench: $(STAMP) ## Measure speed and quality; see benchmarks/RESULTS.md
 
 PREFECT_PORT ?= 4200
 MLFLOW_PORT ?= 5000
-ui: $(STAMP) ## Prefect (port 4200), MLflow (port 5000) and a worker, on this machine only, with all deployed
+ui: $(STAMP) ## Start Prefect (port 4200), MLflow (port 5000) and a worker on this machine, and deploy all flows
 	@$(BIN)/regrow ui --port $(PREFECT_PORT) --mlflow-port $(MLFLOW_PORT) $(UI_OPTIONS)
 
-deploy: $(STAMP) ## Make pools, automations and deployments on the server of PREFECT_API_URL
+deploy: $(STAMP) ## Create pools, automations and deployments on the server in PREFECT_API_URL
 	@$(BIN)/regrow deploy
 
-lock: ## Resolve the dependencies anew (needs uv)
+lock: ## Resolve the dependencies again (requires uv)
 	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
 	  --quiet -o requirements.lock pyproject.toml
 
-clean: ## Remove the virtual environment and tools' caches, never data or models
+clean: ## Remove the virtual environment and tool caches, but no data or models
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
