@@ -186,7 +186,7 @@ ERRORS: dict[str, tuple[list[str | Path], str]] = {
     ),
     "sample and source": (
         ["run", "air-quality", "--sample", "--source", "air-quality=x"],
-        "exclude",
+        "cannot be combined",
     ),
     "nothing to predict from": (["predict", "air-quality", "nothing.csv"], "no such file"),
     "unknown kind of output": (["predict", "air-quality", SAMPLE, "-o", "out.xlsx"], ".parquet"),

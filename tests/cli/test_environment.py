@@ -23,12 +23,12 @@ MISTAKES: dict[str, tuple[Mapping[str, str], Mapping[str, str], list[str]]] = {
     "a profile's server": (
         {"PREFECT_HOME": "."},
         {"profiles.toml": PROFILE},
-        ["does not answer", "the Prefect profile 'old'"],
+        ["does not respond", "the Prefect profile 'old'"],
     ),
     "the server of a file .env": (
         {},
         {".env": f"PREFECT_API_URL={UNREACHABLE}\n"},
-        ["does not answer", "PREFECT_API_URL in ", ".env"],
+        ["does not respond", "PREFECT_API_URL in ", ".env"],
     ),
     "a server that is off": ({"PREFECT_API_URL": UNREACHABLE}, {}, ["variable PREFECT_API_URL"]),
     "PREFECT_HOME": (

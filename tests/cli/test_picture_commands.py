@@ -220,7 +220,7 @@ def test_options_that_cannot_be_are_refused(tmp_path: Path) -> None:
     refused: list[tuple[Any, str]] = [
         (lambda: parse_weighted(["conv1=much"], "--layer"), "the weight must be a number"),
         (lambda: need_output(None), "the output file is missing"),
-        (lambda: need_output(tmp_path / "out.doc"), "ending"),
+        (lambda: need_output(tmp_path / "out.doc"), "file extension"),
         (lambda: need_output(tmp_path / "gone" / "out.png"), "cannot be written"),
         (lambda: read_photo(tmp_path / "gone.jpg", "photo"), "no such photo"),
         (lambda: build_config("deep-dream", None, {"backbone": "vgg99"}, []), "not valid"),

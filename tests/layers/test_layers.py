@@ -202,7 +202,7 @@ def test_the_distance_of_equal_vectors_has_a_finite_gradient() -> None:
 def test_the_distance_is_euclidean_and_checks_its_inputs() -> None:
     found = numbers(EuclideanDistance()([ROWS.astype("float32"), 2 * ROWS.astype("float32")]))
     np.testing.assert_allclose(found[:, 0], np.linalg.norm(ROWS, axis=1), rtol=1e-5)
-    with pytest.raises(ValueError, match="equal shape"):
+    with pytest.raises(ValueError, match="the same shape"):
         EuclideanDistance()([np.ones((2, 3)), np.ones((2, 4))])
     with pytest.raises(ValueError, match="positive"):
         EuclideanDistance(epsilon=0.0)

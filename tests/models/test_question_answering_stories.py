@@ -79,8 +79,8 @@ def test_sentences_and_questions_line_by_line() -> None:
     [
         (b"", "there is no question", "story.txt"),
         (b"Mary sleeps.\n", "there is no question", "story.txt"),
-        (b"Where is Mary?\n", "without a story", "line 1"),
-        (b"Mary sleeps.\n\nWhere is Mary?\n", "without a story", "line 3"),
+        (b"Where is Mary?\n", "without a preceding story", "line 1"),
+        (b"Mary sleeps.\n\nWhere is Mary?\n", "without a preceding story", "line 3"),
         (b"Mary sleeps.\n...\nWhere is Mary?\n", "no words", "line 2"),
         (b"Mary sleeps.\n" + b"x" * 3000 + b"\nWhere is Mary?\n", "too long", "line 2"),
         (b"A b.\n" * 1002 + b"Where is Mary?\n", "too long", "line 1002"),
@@ -189,7 +189,7 @@ def test_unknown_words_are_refused_left_out_or_read_as_the_nearest(model: keras.
     [skipped] = answer_asked(model, asked, "skip")
     assert skipped.replaced == {"marie": "", "gardens": ""}
     nothing = parse_stories(["Xyzzy plugh.", "Where is Mary?"], "typed")
-    with pytest.raises(DataError, match="nothing is left"):
+    with pytest.raises(DataError, match="nothing remains"):
         answer_asked(model, nothing, "skip")
 
 

@@ -243,7 +243,7 @@ def test_a_model_that_answers_otherwise_is_not_stored(
         tmp_path / "changed.zip",
         lambda n, data: other.read_bytes() if n == name else data,
     )
-    with pytest.raises(DataError, match="does not answer as it did"):
+    with pytest.raises(DataError, match="does not reproduce its example"):
         import_into(tmp_path / "home", changed)
     assert state_of(tmp_path / "home") == []
 

@@ -103,7 +103,7 @@ def test_the_command_prints_only_what_differs(home: Path, regrow: Regrow, tmp_pa
     assert done.returncode == 0, done.stderr
     assert "learning_rate" in done.stdout
     assert "hidden_units" not in done.stdout
-    assert "the same in all runs" in done.stdout
+    assert "identical in all runs" in done.stdout
     assert page.is_file()
     everything = regrow("compare", *names, "--all", home=home, env={"COLUMNS": "160"})
     assert "hidden_units" in everything.stdout

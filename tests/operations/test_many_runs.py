@@ -91,10 +91,10 @@ def test_retraining_goes_on_after_a_failure(
 
         shown: Any = Artifact.get("retrain-all")
         assert shown is not None
-        assert "no place gave" in str(shown.data)
+        assert "no location provided" in str(shown.data)
     assert table["failed"] == 1
     assert table["runs"]["stacked-autoencoder"]["decision"]["action"] == "first"
-    assert "no place gave" in table["rows"][0][2]
+    assert "no location provided" in table["rows"][0][2]
     assert table["rows"][1][1] > 0
 
 

@@ -278,7 +278,10 @@ def test_a_search_that_goes_on_begins_with_what_was_under_way_and_draws_nothing_
             # What came to an end is known afterwards; the last one is as if it had been killed.
             for trial in search.study.get_trials()[-3:-1]:
                 search.study.tell(trial.number, 0.5)
-            with pytest.raises(UserError, match="under way"), open_search(CODER, request, settings):
+            with (
+                pytest.raises(UserError, match="already running"),
+                open_search(CODER, request, settings),
+            ):
                 pass
     assert drawn[3] == drawn[2]
     assert len({*drawn}) == 5

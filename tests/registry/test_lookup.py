@@ -67,7 +67,7 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("no database, but long enough to be taken for one" * 9)
     with pytest.raises(UserError, match="so the champion is unknown"):
         read_standing(f"sqlite:///{tmp_path / 'mlflow.db'}", "model", Home(tmp_path))
-    with pytest.raises(Unreachable, match="does not answer"):
+    with pytest.raises(Unreachable, match="does not respond"):
         read_standing("http://127.0.0.1:9", "model", Home(tmp_path))
 
 

@@ -68,7 +68,7 @@ def test_a_file_of_another_form_is_refused_in_words(tmp_path: Path, where: str) 
 def test_a_file_that_is_no_json_object_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "evaluation.json"
     path.write_text(content)
-    with pytest.raises(UserError, match="does not have the form"):
+    with pytest.raises(UserError, match="does not have the required structure"):
         Evaluation.read(path)
 
 

@@ -164,9 +164,9 @@ def test_what_cannot_be_followed_is_refused_unless_it_is_declared(
 def test_code_outside_the_declared_packages_is_an_error(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UserError, match="in no declared package"):
+    with pytest.raises(UserError, match="not in a declared package"):
         of(package, "some_package_outside_regrow")
-    with pytest.raises(UserError, match="in no declared package"):
+    with pytest.raises(UserError, match="not in a declared package"):
         of(package, "mine.missing")
     write(tmp_path / "elsewhere" / "helper_of_mine.py", "A = 1\n")
     monkeypatch.syspath_prepend(tmp_path / "elsewhere")

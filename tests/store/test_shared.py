@@ -203,7 +203,7 @@ def test_a_storage_that_is_away_is_worth_another_try_and_loses_nothing(
         monkeypatch.setenv(name, value)
     away = f"s3://bucket/x?endpoint_override=127.0.0.1:{free_port()}&scheme=http&region=us-east-1"
     build(Store(Home(tmp_path / "here")))
-    with pytest.raises(Unreachable, match="does not answer") as caught:
+    with pytest.raises(Unreachable, match="does not respond") as caught:
         build(machine(tmp_path, "here", away), never)
     assert is_transient(caught.value)
     assert Store(Home(tmp_path / "here")).find("model", "clean", "f1") is not None
