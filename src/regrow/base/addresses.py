@@ -81,7 +81,7 @@ def check_tracking_address(address: str) -> None:
         where="the environment variable MLFLOW_TRACKING_URI",
         received=hide_secrets(address) + problem,
         expected="a server (http://host:5000) or a database (sqlite:////folder/mlflow.db)",
-        remedies=["correct it", "or unset it: the database is then below REGROW_HOME"],
+        remedies=["correct it", "or unset it to use the database in REGROW_HOME"],
     )
 
 
