@@ -264,7 +264,7 @@ def _explain_cut(failure: TransientFailure, part: Path, expected: Expected) -> T
 def _explain_wrong(problem: str, *, same: bool) -> LocationError:
     if same:
         return LocationError(
-            f"changed upstream: the same different file was received twice; {problem}",
+            f"changed upstream: two downloads gave the same new file; {problem}",
             kind="changed",
         )
     return LocationError(

@@ -326,7 +326,7 @@ def _explain_failures(
     if source.sample:
         remedies.append("--sample: use the shipped sample instead of real data")
     remedies.append(
-        f"--source {source.name}=PATH: use a local file, {source.file} or an archive with it"
+        f"--source {source.name}=PATH: use a local {source.file}, or an archive that contains it"
     )
     if source.optional:
         remedies.append(f"--data-version {source.name}={ABSENT}: leave it out, {source.optional}")
