@@ -96,7 +96,7 @@ def test_md5_and_length_let_the_first_file_in_and_its_sha256_every_later_one(
     assert found["sha256"] == digest
     assert "checked by published MD5 and length" in found["origin"]
     [said] = [r.getMessage() for r in caplog.records if r.name == "regrow.sources.first_sight"]
-    assert "rows: checked by MD5 and length" in said
+    assert "rows: checked by published MD5 and length" in said
     assert digest in said
     [recorded] = read_versions(settings.home, "rows")
     assert (recorded.version, recorded.declared) == (digest, UNPINNED)

@@ -90,7 +90,7 @@ def test_a_run_goes_on_without_it_and_takes_it_later(project: Path) -> None:
     assert (main["kind"], extra["kind"], extra["sha256"]) == ("real", "absent", "absent")
     declared = load_sources(project / "data" / "sources.toml")["extra"]
     due = credit(declared, extra["kind"], extra["sha256"])
-    assert due.title == "The extra file: not available, it is made up"
+    assert due.title == "The extra file: not available; it is made up"
     assert "the file is not in the mirror" in extra["origin"]
     assert run_download(project)[1]
 
@@ -173,7 +173,7 @@ def test_a_passing_failure_is_not_stored_as_absence(
     fail(project, upstream)
     with pytest.raises(SourceError, match=r"no location provided extra\.txt") as caught:
         run_download(project)
-    assert "--data-version extra=absent: without it, it is made up" in str(caught.value)
+    assert "--data-version extra=absent: leave it out; it is made up" in str(caught.value)
 
     upstream.statuses.clear()
     upstream.cut.clear()

@@ -27,7 +27,7 @@ def credit(source: Source, kind: str, sha256: str) -> Credit:
         sha256: the digest of its files; a local copy of the real files gets the source's credit.
     """
     if kind == "absent":
-        return Credit(f"{source.title}: not available, {source.optional}", source.licence, "")
+        return Credit(f"{source.title}: not available; {source.optional}", source.licence, "")
     if kind == "sample":
         title = f"Generated sample in the format of: {source.title}"
         return Credit(title, "created by the generator of this project; contains no real data", "")

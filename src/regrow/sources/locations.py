@@ -329,7 +329,7 @@ def _explain_failures(
         f"--source {source.name}=PATH: use a local {source.file}, or an archive that contains it"
     )
     if source.optional:
-        remedies.append(f"--data-version {source.name}={ABSENT}: leave it out, {source.optional}")
+        remedies.append(f"--data-version {source.name}={ABSENT}: leave it out; {source.optional}")
     if source.remedy:
         remedies.append(source.remedy)
     if "changed" in kinds and source.refresh:
