@@ -51,7 +51,7 @@ def test_columns_are_taken_for_what_they_are() -> None:
     assert guess.texts == ["remark"]
     assert guess.reasons == [
         "code: left out, because it is text with 200 different values",
-        "country: left out, it has 1 different values",
+        "country: left out, because it has 1 different values",
     ]
 
 

@@ -229,7 +229,7 @@ def test_a_frame_in_memory_is_answered_as_a_file(tmp_path: Path) -> None:
     found = predict_frame(model, network, frame)
     pd.testing.assert_frame_equal(found, predict(model, network, [tmp_path / "rows.csv"]))
     assert [*found] == ["y", "y_predicted"]
-    with pytest.raises(DataError, match="does not contain all columns"):
+    with pytest.raises(DataError, match="columns are missing from the table"):
         predict_frame(model, network, frame[["x"]])
 
 

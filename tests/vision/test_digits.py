@@ -69,7 +69,7 @@ def test_the_bundled_file_is_fetched_without_a_network(tmp_path: Path) -> None:
 def test_a_package_with_another_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="installed package sklearn: different file"):
         fetch(tmp_path, sha256="0" * 64)
-    with pytest.raises(SourceError, match="no such file"):
+    with pytest.raises(SourceError, match="the file is not in the package"):
         fetch(tmp_path, sha256="1" * 64, bundled="sklearn/datasets/data/none.csv.gz")
 
 
