@@ -106,7 +106,7 @@ def test_a_file_that_cannot_be_used_is_refused(name: str, folder: Path) -> None:
     content, said = WRONG[name]
     if content is not None:
         (folder / name).write_bytes(content)
-    with pytest.raises(UserError, match="cannot be used") as raised:
+    with pytest.raises(UserError, match="the settings file is not valid") as raised:
         read_settings_file(folder / name)
     assert said in str(raised.value)
     assert name in str(raised.value)
