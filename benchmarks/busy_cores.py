@@ -33,7 +33,7 @@ def evaluate(home: Path) -> dict[str, float]:
     from regrow.base.project import get_spec
     from regrow.base.settings import read_environment
     from regrow.pipeline.pipeline import Pipeline
-    from regrow.pipeline.runs import last_run
+    from regrow.pipeline.records import last_run
 
     settings = read_environment({"REGROW_HOME": str(home)})
     record = last_run(settings.home, "air-quality")

@@ -103,3 +103,13 @@ def trained(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Pat
         assert done.returncode == 0, done.stderr
 
     return make_once("trained", train, tmp_path_factory) / "home"
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database; making one takes seconds, copying it none."""
+    from tests.support.registries import open_registry
+
+    home = tmp_path_factory.mktemp("mlflow")
+    open_registry(home)
+    return home / "mlflow.db"

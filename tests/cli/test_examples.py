@@ -64,12 +64,12 @@ NOT_RUN = {
     "regrow stylize": "weights, likewise",
     "regrow embed": "a champion on sentences; tests/models/test_sentence_vectors_model.py has one",
     "regrow similar": "a champion on sentences, likewise",
-    "regrow rollback": "two champions; tests/registry/test_registry.py has them",
+    "regrow rollback": "two champions; tests/registry/test_rollback.py has them",
     "regrow approve": "a version that waits; tests/registry/test_reviews.py has one",
     "regrow new": "a folder of its own; tests/scaffold/test_your_own_model.py has one",
     "regrow check": "a model of one's own, likewise",
     "regrow deploy": "a server; tests/prefect/test_deployments.py has one",
-    "regrow refresh": "a network; tests/sources/test_refresh.py has a server",
+    "regrow refresh": "a network; tests/sources/refresh has a server",
 }
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 

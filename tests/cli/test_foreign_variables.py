@@ -15,7 +15,7 @@ import pytest
 from regrow.base.foreign_variables import IGNORED, find_refused_variable
 from regrow.base.home import Home
 from regrow.base.system_errors import explain
-from regrow.pipeline.runs import list_runs
+from regrow.pipeline.records import list_runs
 from tests.conftest import QUICK_RUN
 from tests.support.commands import REGROW, own_environment
 

@@ -16,8 +16,9 @@ import pytest
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
 from regrow.pipeline.pipeline import Pipeline
+from regrow.pipeline.records import list_runs
 from regrow.pipeline.request import make_request
-from regrow.pipeline.runs import list_runs, run_unchanged
+from regrow.pipeline.runs import run_unchanged
 from regrow.pipeline.stages import STAGES
 from tests.cli.test_cli import HEAVY, environment
 

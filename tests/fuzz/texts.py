@@ -50,9 +50,10 @@ def _make_csv(chance: random.Random, number: int) -> tuple[str, bytes]:
 
 
 def _check_csv(path: Path) -> None:
-    from regrow.models.air_quality import reader
+    from regrow.models.air_quality.reader import check_header, read_header
+    from regrow.models.air_quality.values import Reading
 
-    reader.check_header(path, reader.read_header(path, reader.Reading()), ())
+    check_header(path, read_header(path, Reading()), ())
 
 
 def _read_csv(path: Path, _out: Path) -> Any:
@@ -175,7 +176,7 @@ def _import_texts() -> None:
 READERS = (
     Fuzzed(
         "csv",
-        ("models/air_quality/reader.py",),
+        ("models/air_quality/reader.py", "models/air_quality/values.py"),
         _make_csv,
         _check_csv,
         _read_csv,
@@ -193,7 +194,7 @@ READERS = (
     ),
     Fuzzed(
         "sgml",
-        ("models/sentence_vectors/reader.py",),
+        ("models/sentence_vectors/reader.py", "models/sentence_vectors/parser.py"),
         _make_sgml,
         _check_sgml,
         _read_sgml,

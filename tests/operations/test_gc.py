@@ -31,16 +31,15 @@ from regrow.operations.bundle_contents import import_lock
 from regrow.operations.bundle_import import import_bundle
 from regrow.operations.gc import collect_garbage
 from regrow.operations.predict import write_frame
-from regrow.pipeline.runs import run_lock
+from regrow.pipeline.records import run_lock
 from regrow.registry.publication import publish_release
 from regrow.store.entry import Entry
 from regrow.store.fingerprint import Components
 from regrow.store.store import Store
 from tests.conftest import SAMPLE, Regrow
-from tests.registry.test_registry import judge_by_bias, make_release, migrated, open_registry
 from tests.support.commands import own_environment
+from tests.support.registries import judge_by_bias, make_release, open_registry
 
-__all__ = ["migrated"]
 LONG_AGO = 40 * 24 * 3600
 
 

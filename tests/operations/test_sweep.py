@@ -23,9 +23,10 @@ from regrow.operations.ranking import choose_best, rank
 from regrow.operations.search import identify, open_search
 from regrow.operations.status import read_status
 from regrow.operations.sweep import Range, SweepRequest, check_sweep, list_trials, make_final
+from regrow.pipeline.records import list_runs
 from regrow.pipeline.request import make_request
-from regrow.pipeline.runs import list_runs
 from regrow.pipeline.trials import average_figures
+from regrow.report.history import TrainingRecord
 from tests.conftest import Regrow
 from tests.support.commands import wait_for
 
@@ -213,7 +214,7 @@ def test_each_scope_has_its_own_best() -> None:
 
 def test_a_figure_is_the_mean_over_the_seeds() -> None:
     runs = [
-        {"val_loss": loss, "curves": {"val_loss": [9, 8], "val_mae": [1, loss], "loss": [1]}}
+        TrainingRecord({"val_loss": [9, 8], "val_mae": [1, loss], "loss": [1]}, val_loss=loss)
         for loss in (0.25, 0.75)
     ]
     assert average_figures(runs) == {"val_loss": 0.5, "val_mae": 0.5}

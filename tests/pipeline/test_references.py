@@ -11,7 +11,7 @@ from regrow.base.errors import UserError
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
 from regrow.pipeline.pipeline import Pipeline
-from regrow.pipeline.runs import last_run
+from regrow.pipeline.records import last_run
 from regrow.store.entry import MANIFEST, Manifest
 
 

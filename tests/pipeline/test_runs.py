@@ -11,8 +11,8 @@ from pathlib import Path
 from regrow.base.files import WRITING
 from regrow.base.home import Home
 from regrow.base.locks import is_held
+from regrow.pipeline.records import RunRecord, is_busy, list_runs, run_lock
 from regrow.pipeline.request import RunRequest
-from regrow.pipeline.runs import RunRecord, is_busy, list_runs, run_lock
 
 
 def test_a_record_that_is_being_written_is_not_read(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
 from regrow.base.threads import FOLDER, bounded_threads
 from regrow.pipeline.pipeline import Pipeline
-from regrow.pipeline.runs import last_run
+from regrow.pipeline.records import last_run
 
 
 def count_threads() -> int:

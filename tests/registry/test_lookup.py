@@ -13,7 +13,7 @@ from regrow.base.home import Home
 from regrow.registry.lookup import Standing, read_standing
 from regrow.registry.names import LIBRARIES
 from regrow.registry.versions import Registry
-from tests.registry.test_registry import home, migrated, open_registry, publish, server  # noqa: F401
+from tests.support.registries import open_registry, publish
 
 
 def by_client(registry: Registry) -> Standing:
@@ -26,7 +26,7 @@ def by_client(registry: Registry) -> Standing:
     )
 
 
-def check_every_state(registry: Registry, home: Path) -> None:  # noqa: F811
+def check_every_state(registry: Registry, home: Path) -> None:
     """The two agree on an empty registry, and while versions and aliases come and go."""
 
     def agreed() -> Standing:
@@ -49,11 +49,11 @@ def check_every_state(registry: Registry, home: Path) -> None:  # noqa: F811
     assert agreed() == Standing(None, frozenset({2}))
 
 
-def test_a_database_is_read_as_the_client_reads_it(home: Path) -> None:  # noqa: F811
+def test_a_database_is_read_as_the_client_reads_it(home: Path) -> None:
     check_every_state(open_registry(home), home)
 
 
-def test_a_server_is_asked_as_the_client_asks_it(home: Path, server: str) -> None:  # noqa: F811
+def test_a_server_is_asked_as_the_client_asks_it(home: Path, server: str) -> None:
     check_every_state(open_registry(home, server), home)
 
 

@@ -24,11 +24,9 @@ from regrow.registry.lookup import check_version, read_standing
 from regrow.registry.names import ChampionRef
 from regrow.registry.reviews import roll_back
 from regrow.registry.state import read_state
-from tests.registry.test_registry import (  # noqa: F401
+from tests.support.registries import (
     bias_of,
     champion_of,
-    home,
-    migrated,
     open_registry,
     publish,
 )
@@ -38,7 +36,7 @@ STEPS_BACK = 12
 
 
 @pytest.fixture
-def published(home: Path) -> Path:  # noqa: F811
+def published(home: Path) -> Path:
     """A home with two versions, of which the second is the champion."""
     publish(home, "a", 2.0)
     publish(home, "b", 1.0)
@@ -178,7 +176,7 @@ def test_another_database_of_an_older_schema_is_left_to_its_owner(tmp_path: Path
     assert registry.client.get_model_version_by_alias("old", "champion").version == 7
 
 
-def test_a_database_of_a_newer_schema_is_left_as_it_is(home: Path) -> None:  # noqa: F811
+def test_a_database_of_a_newer_schema_is_left_as_it_is(home: Path) -> None:
     with closing(sqlite3.connect(home / "mlflow.db")) as database, database:
         database.execute("UPDATE alembic_version SET version_num = 'ffff00001111'")
     before = (home / "mlflow.db").read_bytes()

@@ -23,7 +23,7 @@ from regrow.registry.publication import publish_release
 from regrow.registry.reviews import roll_back
 from regrow.registry.versions import Registry
 from tests.conftest import QUICK_RUN, SAMPLE, Regrow
-from tests.registry.test_registry import bias_of, judge_by_bias, make_release
+from tests.support.registries import bias_of, judge_by_bias, make_release
 
 ODD = "a b#c%20d?e=f&g;h é日 [1] 'x' {y}"
 NAMES = ["a b", "a#b", "a%20b", "a?b=c", "é日本", ODD]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -22,19 +21,17 @@ from regrow.registry.publication import Champion, publish_release
 from regrow.registry.release import Published
 from regrow.registry.reviews import approve, freeze, reject, roll_back, unfreeze
 from regrow.registry.versions import Registry
-from tests.registry.test_registry import (
+from tests.support.registries import (
     aliases_of,
     champion_of,
-    home,  # noqa: F401
     judge_by_bias,
     make_release,
-    migrated,  # noqa: F401
     open_registry,
     publish,
 )
 
 
-def publish_held(home: Path, key: str, bias: float) -> Published:  # noqa: F811
+def publish_held(home: Path, key: str, bias: float) -> Published:
     """Publishes a version that waits for approval if it would be promoted."""
 
     def judge(version: int, champion: Champion | None) -> Decision:
@@ -46,19 +43,14 @@ def publish_held(home: Path, key: str, bias: float) -> Published:  # noqa: F811
 
 def holds(registry: Registry, published: Published) -> bool:
     """Whether a run would find this publication in the store."""
-    facts = {
-        "registered_name": registry.name,
-        "version": published.version,
-        "decision": asdict(published.decision),
-    }
-    return decision_holds(facts, registry.tracking_uri, registry.home)
+    return decision_holds(published.decision, registry.tracking_uri, registry.home)
 
 
 def log_of(registry: Registry) -> list[str]:
     return [decision.action for decision in read_decisions(registry.decisions)]
 
 
-def test_a_version_that_was_approved_is_champion_and_stays_it(home: Path) -> None:  # noqa: F811
+def test_a_version_that_was_approved_is_champion_and_stays_it(home: Path) -> None:
     registry = open_registry(home)
     publish(home, "a", 2.0)
     held = publish_held(home, "b", 1.0)
@@ -81,7 +73,7 @@ def test_a_version_that_was_approved_is_champion_and_stays_it(home: Path) -> Non
     assert log_of(registry) == ["first", "held", "approved"]
 
 
-def test_a_version_that_was_rejected_does_not_come_back(home: Path) -> None:  # noqa: F811
+def test_a_version_that_was_rejected_does_not_come_back(home: Path) -> None:
     registry = open_registry(home)
     publish(home, "a", 2.0)
     held = publish_held(home, "b", 1.0)
@@ -95,7 +87,7 @@ def test_a_version_that_was_rejected_does_not_come_back(home: Path) -> None:  # 
     assert champion_of(registry) == 3
 
 
-def test_a_hold_that_is_gone_lets_the_gate_decide(home: Path) -> None:  # noqa: F811
+def test_a_hold_that_is_gone_lets_the_gate_decide(home: Path) -> None:
     registry = open_registry(home)
     publish(home, "a", 2.0)
     for _ in range(2):
@@ -105,7 +97,7 @@ def test_a_hold_that_is_gone_lets_the_gate_decide(home: Path) -> None:  # noqa: 
     assert champion_of(registry) == 2
 
 
-def test_a_frozen_champion_stays_whatever_is_published(home: Path) -> None:  # noqa: F811
+def test_a_frozen_champion_stays_whatever_is_published(home: Path) -> None:
     registry = open_registry(home)
     publish(home, "a", 2.0)
     publish(home, "b", 1.0)
@@ -135,7 +127,7 @@ def test_a_frozen_champion_stays_whatever_is_published(home: Path) -> None:  # n
 
 
 def test_a_promotion_that_was_killed_does_not_pass_a_freeze(
-    home: Path,  # noqa: F811
+    home: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     registry = open_registry(home)
@@ -154,7 +146,7 @@ def test_a_promotion_that_was_killed_does_not_pass_a_freeze(
     assert (decision.action, decision.hold, champion_of(registry)) == ("held", "frozen", 1)
 
 
-def test_a_first_version_that_is_held_leaves_the_place_empty(home: Path) -> None:  # noqa: F811
+def test_a_first_version_that_is_held_leaves_the_place_empty(home: Path) -> None:
     registry = open_registry(home)
     assert publish_held(home, "a", 2.0).decision.champion_after is None
     assert champion_of(registry) is None
@@ -163,7 +155,7 @@ def test_a_first_version_that_is_held_leaves_the_place_empty(home: Path) -> None
     assert publish(home, "b", 3.0).decision.action == "first"
 
 
-def test_a_version_whose_file_changed_is_not_approved(home: Path) -> None:  # noqa: F811
+def test_a_version_whose_file_changed_is_not_approved(home: Path) -> None:
     registry = open_registry(home)
     publish(home, "a", 2.0)
     held = publish_held(home, "b", 1.0)
@@ -177,7 +169,7 @@ def test_a_version_whose_file_changed_is_not_approved(home: Path) -> None:  # no
 @pytest.mark.parametrize("act", ["approve", "freeze"])
 def test_a_review_that_died_is_finished_by_the_next_act(
     act: str,
-    home: Path,  # noqa: F811
+    home: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     registry = open_registry(home)
@@ -205,7 +197,7 @@ def test_a_review_that_died_is_finished_by_the_next_act(
         assert decision.hold == "frozen"
 
 
-def test_each_tracking_address_has_a_log_of_its_own(home: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_each_tracking_address_has_a_log_of_its_own(home: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.db"
     shutil.copy(home / "mlflow.db", other)
     publish(home, "a", 2.0)

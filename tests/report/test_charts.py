@@ -8,12 +8,13 @@ import numpy as np
 
 from regrow.report import charts
 from regrow.report.curves import median_curve
+from regrow.report.history import History, TrainingRecord
 from regrow.report.pictures import draw_curves
 
 
 def test_curves_are_drawn_for_each_quantity() -> None:
     curves = {"loss": [2.0, 1.0], "val_loss": [2.5, 1.5], "accuracy": [0.5, 0.7]}
-    pictures = draw_curves([{"run": f"seed-{n}", "curves": curves} for n in range(3)])
+    pictures = draw_curves(History([TrainingRecord(curves, f"seed-{n}") for n in range(3)]))
     assert [picture.title for picture in pictures] == ["Loss per epoch", "Accuracy per epoch"]
     assert "3 runs, of 2 epochs: the line is their median" in pictures[0].caption
 

@@ -15,6 +15,7 @@ from regrow.report.card import summary_markdown, write_card
 from regrow.report.data import ReportData
 from regrow.report.distributions import HEIGHT, WIDTH, draw_distribution
 from regrow.report.evaluation import Figure, Headline, Table
+from regrow.report.history import History, TrainingRecord
 from regrow.report.html import write_report
 from regrow.report.validation import state_validation
 from tests.support.report_run import make_data, make_validation
@@ -119,7 +120,7 @@ def make_hostile(data: ReportData) -> ReportData:
         validation=data.validation.model_copy(
             update={"warnings": (HOSTILE,), "expectations": (check,)}
         ),
-        history=[{"run": f"{HOSTILE}/seed-0", "curves": {"loss": [1.0, 0.5]}}],
+        history=History([TrainingRecord({"loss": [1.0, 0.5]}, f"{HOSTILE}/seed-0")]),
         evaluation=evaluation,
         lineage=replace(data.lineage, git_commit=HOSTILE, libraries={HOSTILE: HOSTILE}),
         decision=replace(data.decision, reason=HOSTILE, data_version=HOSTILE, metric=HOSTILE),
@@ -233,9 +234,12 @@ def test_a_run_with_little_to_show_has_its_report(data: ReportData, tmp_path: Pa
         update={"headline": Headline(metric="rmse", label="RMSE", value=float("nan"))}
     )
     cases: list[dict[str, Any]] = [
-        {"evaluation": plain, "history": [{"run": "seed-0", "curves": {"loss": [1.0, 0.5, 0.4]}}]},
-        {"history": [{"run": "a/seed-0", "curves": {"loss": [float("nan")]}}]},
-        {"history": [{"run": "a", "curves": {}}]},
+        {
+            "evaluation": plain,
+            "history": History([TrainingRecord({"loss": [1.0, 0.5, 0.4]}, "seed-0")]),
+        },
+        {"history": History([TrainingRecord({"loss": [float("nan")]}, "a/seed-0")])},
+        {"history": History([TrainingRecord({}, "a")])},
         {"evaluation": lost, "data_facts": {}, "training_facts": {}, "config": {}},
         {"spec": replace(data.spec, card=None), "lineage": replace(data.lineage, git_commit=None)},
     ]
@@ -261,7 +265,7 @@ def test_a_figure_outside_the_stage_is_not_read(data: ReportData, tmp_path: Path
             update={"figures": (Figure(file="../secret.png", title="x"),)}
         ),
         evaluation_dir=tmp_path / "evaluate",
-        history=[],
+        history=History(()),
     )
     page = parse(write_report(run, tmp_path / "report.html"))
     assert page.attributes("img") == []
@@ -276,7 +280,7 @@ def test_pictures_that_are_no_charts_are_shown_as_they_are(
     Image.new("RGB", (40, 30), "red").save(tmp_path / "dream.png")
     figures = tuple(Figure(file=name, title="Dream") for name in ("dream.jpg", "dream.png"))
     evaluation = data.evaluation.model_copy(update={"figures": figures})
-    run = replace(data, evaluation=evaluation, evaluation_dir=tmp_path, history=[])
+    run = replace(data, evaluation=evaluation, evaluation_dir=tmp_path, history=History(()))
     page = parse(write_report(run, tmp_path / "report.html"))
     jpeg, png = page.attributes("img")
     assert str(jpeg["src"]).startswith("data:image/jpeg;base64,")

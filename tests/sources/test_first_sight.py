@@ -19,9 +19,10 @@ from regrow.pipeline.fetch_ahead import fetch_ahead
 from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import make_request
 from regrow.pipeline.why import explain_stages
-from regrow.sources.catalog import UNPINNED, declared_sources
+from regrow.sources.catalog import declared_sources
 from regrow.sources.first_sight import pin_file
 from regrow.sources.refresh import list_refreshed
+from regrow.sources.source import UNPINNED
 from regrow.sources.versions import read_versions
 from tests.support.commands import wait_for
 from tests.support.projects import forget, use_project

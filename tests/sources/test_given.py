@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from regrow.base.errors import DataError
-from regrow.sources.catalog import Source
 from regrow.sources.given import copy_given, match_members
-from tests.sources.test_sources import CSV, declare, make_tar, make_zip, sha256
+from regrow.sources.source import Source
+from tests.support.fetching import CSV, declare, make_tar, make_zip, sha256
 
 PACKINGS: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,

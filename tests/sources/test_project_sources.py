@@ -14,8 +14,10 @@ from regrow.base.settings import Settings, read_environment
 from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import make_request
 from regrow.pipeline.stages import Stage
+from regrow.sources.buckets import open_object
 from regrow.sources.catalog import declared_sources
 from regrow.sources.refresh import check_source, list_refreshed
+from regrow.sources.retries import LocationError
 from regrow.sources.versions import read_versions
 from tests.support.projects import forget, use_project
 from tests.support.upstreams import Upstream, serve
@@ -140,3 +142,12 @@ def test_an_object_of_storage_is_read_and_looked_at(
         assert download(settings) == b"x,y\n1,2\n"
         assert check_source("mine", settings, ignore).outcome == "changed"
         assert download(settings) == b"x,y\n3,4\n"
+
+
+def test_credentials_in_the_address_of_an_object_are_refused() -> None:
+    for scheme, place in (("s3", "bucket"), ("abfs", "account.dfs.core.windows.net")):
+        with (
+            pytest.raises(LocationError, match="credentials do not belong in an address"),
+            open_object(f"{scheme}://name:key@{place}/rows.csv"),
+        ):
+            pass

@@ -15,11 +15,11 @@ import pytest
 from regrow.base.errors import UserError
 from regrow.base.progress import ignore
 from regrow.base.settings import read_environment
-from regrow.sources.catalog import Source
 from regrow.sources.download import Expected, download
-from regrow.sources.locations import obtain
+from regrow.sources.obtain import obtain
 from regrow.sources.remote_zip import download_member
 from regrow.sources.retries import Retries, TransientFailure, make_retries
+from regrow.sources.source import Source
 from tests.support.upstreams import serve
 
 CONTENT = bytes(range(256)) * 200

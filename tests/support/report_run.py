@@ -13,6 +13,7 @@ from regrow.base.spec import Card, Gate, ModelConfig, ModelSpec, StageSpec
 from regrow.report import charts
 from regrow.report.data import Lineage, ReportData, SourceUse, StageResult
 from regrow.report.evaluation import Baseline, Evaluation, Figures, Headline, Table
+from regrow.report.history import History, TrainingRecord
 from regrow.report.validation import Check, Drift, Validation
 
 UNIT = "µg/m³"
@@ -56,21 +57,17 @@ def make_series(rows: int = 2669) -> tuple[Any, Any, dict[str, Any]]:
     return time, benzene, {"all sensors": everything, "without PT08.S2": without}
 
 
-def make_history(seeds: int = 5) -> list[dict[str, Any]]:
+def make_history(seeds: int = 5) -> History:
     random = np.random.default_rng(11)
-    history = []
+    runs = []
     for group, floor in (("all sensors", 2e-5), ("without PT08.S2", 6e-2)):
         for seed in range(seeds):
             epochs = np.arange(80 + int(random.integers(0, 40)))
             loss = (floor + np.exp(-epochs / 7)) * np.exp(random.normal(0, 0.08, len(epochs)))
             check = loss * 1.2 + floor * random.random(len(epochs))
-            history.append(
-                {
-                    "run": f"{group}/seed-{seed}",
-                    "curves": {"loss": loss.tolist(), "val_loss": check.tolist()},
-                }
-            )
-    return history
+            curves = {"loss": loss.tolist(), "val_loss": check.tolist()}
+            runs.append(TrainingRecord(curves, f"{group}/seed-{seed}"))
+    return History(runs)
 
 
 def make_evaluation(folder: Path) -> Evaluation:

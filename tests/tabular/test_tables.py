@@ -15,8 +15,9 @@ import regrow
 from regrow.base.errors import DataError
 from regrow.tabular.cleaning import convert, read_table
 from regrow.tabular.inputs import encode, make_layer
-from regrow.tabular.model import Members, Model
+from regrow.tabular.model import Model
 from regrow.tabular.splitting import split_rows
+from regrow.tabular.stages import Members
 from tests.support.stages import make_context, make_entry
 
 ROWS = 2000

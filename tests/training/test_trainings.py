@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 
+from regrow.report.history import TrainingRecord
 from regrow.store.context import StageContext
 from regrow.training.determinism import set_seed
 from regrow.training.fit import FitResult
@@ -82,7 +83,7 @@ def test_a_model_is_saved_as_the_same_bytes_whenever_it_is_saved(
 
 
 def test_a_training_that_takes_longer_or_is_resumed_has_the_same_result(tmp_path: Path) -> None:
-    def train(seconds: float, epoch: int, _kept: Path) -> tuple[keras.Model, dict[str, Any]]:
+    def train(seconds: float, epoch: int, _kept: Path) -> tuple[keras.Model, TrainingRecord]:
         result = FitResult({"val_loss": [0.5]}, steps=20, seconds=seconds, resumed_from=epoch)
         set_seed(0)
         return build(0.5), record_of(result)
@@ -98,7 +99,7 @@ def test_a_training_that_takes_longer_or_is_resumed_has_the_same_result(tmp_path
 
 
 def test_after_a_training_the_caller_seeds_keras_as_usual(tmp_path: Path) -> None:
-    def train(_kept: Path) -> tuple[keras.Model, dict[str, Any]]:
+    def train(_kept: Path) -> tuple[keras.Model, TrainingRecord]:
         set_seed(0)
         return build(0.5), record_of(FitResult({"val_loss": [0.5]}))
 
@@ -152,7 +153,7 @@ def test_finished_trainings_are_not_done_again(tmp_path: Path) -> None:
 def test_a_record_adds_up_its_phases() -> None:
     first = FitResult({"val_loss": [0.5, 0.4]}, steps=20, seconds=1.5, resumed_from=1)
     last = FitResult({"val_loss": [0.3]}, steps=10, seconds=0.25)
-    assert record_of(first, threshold=0.7) == {
+    assert record_of(first, threshold=0.7).to_json() == {
         "curves": {"val_loss": [0.5, 0.4]},
         "val_loss": 0.4,
         "threshold": 0.7,
@@ -161,7 +162,7 @@ def test_a_record_adds_up_its_phases() -> None:
         "resumed_from": 1,
     }
     record = record_of(last, {"first": first, "last": last}, phases=["first", "last"])
-    assert record == {
+    assert record.to_json() == {
         "curves": {"val_loss": [0.3]},
         "val_loss": 0.3,
         "phases": ["first", "last"],

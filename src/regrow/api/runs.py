@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from regrow.api.html import make_link, make_paragraph, make_table
-from regrow.base.decision import Decision, parse_decision
+from regrow.base.decision import Decision
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
 from regrow.operations.child import run_in_process
@@ -18,6 +18,7 @@ from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import DataChoice, expand_settings, make_request, merge
 from regrow.pipeline.settings_layers import read_settings_file
 from regrow.pipeline.stages import StageRef
+from regrow.registry.release import PublishFacts
 from regrow.report.evaluation import Headline, Table
 from regrow.report.numbers import format_table
 
@@ -66,20 +67,21 @@ class RunResult:
     @classmethod
     def parse(cls, summary: Mapping[str, Any]) -> RunResult:
         """Creates the result from the summary of a run."""
+        facts = PublishFacts.model_validate(summary)
         return cls(
             model=summary["model"],
             run=summary["run"],
             preset=summary["preset"],
-            data_kind=summary["data_kind"],
-            registered=summary["registered_name"],
-            version=summary["version"],
-            decision=parse_decision(summary["decision"]),
-            headline=Headline.model_validate(summary["headline"]),
-            metrics=dict(summary["metrics"]),
-            tables=tuple(Table.model_validate(table) for table in summary["tables"]),
-            warnings=tuple(summary["warnings"]),
-            report=Path(summary["report"]),
-            mlflow_url=summary["mlflow_url"],
+            data_kind=facts.data_kind,
+            registered=facts.registered_name,
+            version=facts.version,
+            decision=facts.decision,
+            headline=facts.headline,
+            metrics=facts.metrics,
+            tables=facts.tables,
+            warnings=facts.warnings,
+            report=Path(facts.report),
+            mlflow_url=facts.mlflow_url,
             stages=tuple(StageRef.model_validate(ref) for ref in summary["stages"]),
         )
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from regrow.base.secrets import hide_secrets
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 # However many values are wrong, a person reads the first ones.
 MAX_LINES, MAX_CHARACTERS = 40, 2000
@@ -78,6 +83,37 @@ def shorten_list(items: Iterable[object], most: int = 8) -> str:
     listed = [str(item)[: MAX_CHARACTERS // most] for item in items]
     rest = f" and {len(listed) - most:,} more" if len(listed) > most else ""
     return (", ".join(listed[:most]) or "nothing") + rest
+
+
+@contextmanager
+def explain_refusal(what: str, path: Path, *, remedies: Sequence[str] = ()) -> Iterator[None]:
+    """Turns what the operating system refuses while the block lasts into a `UserError`.
+
+    Args:
+        what: one sentence that says what is wrong.
+        path: what the error is about, unless it names a file itself.
+        remedies: what to do next.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            what,
+            where=str(error.filename or path),
+            received=error.strerror or str(error),
+            remedies=remedies,
+        ) from error
+
+
+def list_problems(error: ValidationError, whole: str = "the file") -> str:
+    """What pydantic objects to, a line for each field.
+
+    Args:
+        whole: names what was read, where no single field is wrong.
+    """
+    return "\n".join(
+        f"{'.'.join(map(str, item['loc'])) or whole}: {item['msg']}" for item in error.errors()
+    )
 
 
 def _shorten(text: str) -> str:

@@ -41,7 +41,6 @@ ZIPPED = (
     ("Index/Document.iwa", "an Apple Pages, Numbers or Keynote document"),
     ("model.weights.h5", "a Keras model"),
 )
-EXCEL = ZIPPED[0][1]
 # Brands of the ISO container: HEIC is what phones make.
 BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1"}
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from regrow.base.errors import UserError
+from regrow.base.errors import UserError, list_problems
 
 FILE = "regrow.toml"
 PACKAGE_DIR = Path(__file__).resolve().parents[1]
@@ -89,9 +89,7 @@ def read_project(root: Path) -> ProjectFile:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         received = f"not valid TOML: {error}"
     except ValidationError as error:
-        received = "\n".join(
-            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()
-        )
+        received = list_problems(error)
     raise UserError(
         "the project file is not valid",
         where=str(path),

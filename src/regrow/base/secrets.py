@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from urllib.parse import parse_qs
 
 HIDDEN = "[hidden]"
 # Variables whose values are secret: REGROW_NOTIFY_URL, as such addresses hold a token,
@@ -14,9 +15,11 @@ SECRET_NAME = re.compile(
 )
 # A user's name and password before the host of a URL. People paste passwords without encoding
 # them: where the standard finds no user, what follows a colon that is no port, up to the last "@".
-USER_INFO = re.compile(
-    r"(?<=://)(?:[^/?#\s]*|[^:/@\s]*:(?!\d+(?:[/?#]|$))[^\s'\"]*)@",
-)
+USER_INFO = re.compile(r"(?<=://)(?:[^/?#\s]*|[^:/@\s]*:(?!\d+(?:[/?#]|$))[^\s'\"]*)@")
+# In abfs://container@account the name before the "@" is no user.
+CONTAINER_SCHEMES = ("abfs", "abfss")
+# Of the parameters in an address of object storage: Azure's password and shared access signature.
+SECRET_PARAMETERS = ("client_secret", "sig")
 # A shorter value is no secret, and would be found in the middle of other words.
 MIN_CHARACTERS = 6
 
@@ -26,6 +29,15 @@ def hide_secrets(text: str) -> str:
     for value in _list_secrets():
         text = text.replace(value, HIDDEN)
     return USER_INFO.sub(f"{HIDDEN}@", text)
+
+
+def has_credentials(address: str) -> bool:
+    """Whether an address of object storage contains a user, a password or a signature."""
+    if any(name in parse_qs(address.partition("?")[2]) for name in SECRET_PARAMETERS):
+        return True
+    user = USER_INFO.search(address)
+    is_container = address.partition("://")[0].lower() in CONTAINER_SCHEMES
+    return user is not None and not (is_container and ":" not in user[0])
 
 
 def _list_secrets() -> Iterator[str]:

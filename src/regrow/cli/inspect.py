@@ -15,6 +15,7 @@ from regrow.base.spec import ModelSpec
 from regrow.cli import options
 from regrow.cli.output import console, print_json, print_table, print_text
 from regrow.pipeline.pipeline import Pipeline
+from regrow.pipeline.records import last_run
 from regrow.pipeline.request import (
     DataChoice,
     effective_preset,
@@ -22,7 +23,6 @@ from regrow.pipeline.request import (
     flatten,
     parse_overrides,
 )
-from regrow.pipeline.runs import last_run
 from regrow.pipeline.settings_layers import Layer, read_settings_file, variable_prefix
 from regrow.pipeline.why import explain_stages
 from regrow.registry.gate import read_decisions

@@ -22,7 +22,7 @@ from regrow.base.digests import digest_file
 from regrow.base.errors import DataError, UserError
 from regrow.base.progress import report
 from regrow.sources.archives import CHUNK_BYTES, MemberInfo, extract_members
-from regrow.sources.catalog import RelativePath
+from regrow.sources.source import RelativePath
 from regrow.store.entry import FileInfo
 
 # The listing of so many files is smaller than the limit on its size.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from regrow.base.addresses import database_path, is_own_database, local_path
-from regrow.base.errors import LockTimeout, UserError
+from regrow.base.errors import LockTimeout, UserError, explain_refusal
 from regrow.base.files import atomic_write, find_paths, make_folder, write_json
 from regrow.base.home import Home
 from regrow.base.layout import LAYOUT, ensure_layout
@@ -70,7 +70,10 @@ def write_backup(path: Path, settings: Settings) -> dict[str, Any]:
     _check_not_empty(home)
     ensure_layout(home)
     try:
-        with exclusive(home.lock("backup"), timeout_s=0):
+        with (
+            explain_refusal("the backup cannot be written", path),
+            exclusive(home.lock("backup"), timeout_s=0),
+        ):
             contents, versions = _write(path, home)
             last = {"at": contents.created_at, "path": str(path.resolve())}
             write_json(home.last_backup, last)
@@ -80,12 +83,6 @@ def write_backup(path: Path, settings: Settings) -> dict[str, Any]:
             where=str(home),
             received=str(error),
             remedies=["run regrow backup again when it has finished"],
-        ) from error
-    except OSError as error:
-        raise UserError(
-            "the backup cannot be written",
-            where=str(error.filename or path),
-            received=error.strerror or str(error),
         ) from error
     return {
         "path": last["path"],

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 from regrow.base.home import Home
 from regrow.operations.archive import Archive, Listing
 from regrow.registry.names import ChampionRef
-from regrow.sources.catalog import RelativePath, Sha256
+from regrow.sources.source import RelativePath, Sha256
 from regrow.sources.versions import Version
 
 LOCK, PACKAGES = "requirements.lock", "packages.txt"

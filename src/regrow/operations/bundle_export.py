@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from regrow.base.digests import digest_file
-from regrow.base.errors import SourceError, UserError
+from regrow.base.errors import SourceError, UserError, explain_refusal
 from regrow.base.files import atomic_write
 from regrow.base.progress import report
 from regrow.base.settings import Settings
@@ -69,16 +69,13 @@ def export_bundle(
         SourceError: no location provided a source.
     """
     BUNDLE.check_path(path)
-    try:
-        with atomic_write(path) as temporary, tempfile.TemporaryDirectory() as folder:
-            planned = _plan(specs, settings, Path(folder), sources=sources)
-            contents = BUNDLE.write(temporary, planned.files, planned.describe)
-    except OSError as error:
-        raise UserError(
-            "the bundle cannot be written",
-            where=str(error.filename or path),
-            received=error.strerror or str(error),
-        ) from error
+    with (
+        explain_refusal("the bundle cannot be written", path),
+        atomic_write(path) as temporary,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        planned = _plan(specs, settings, Path(folder), sources=sources)
+        contents = BUNDLE.write(temporary, planned.files, planned.describe)
     return {
         "path": str(path),
         "bytes": path.stat().st_size,

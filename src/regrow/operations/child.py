@@ -65,19 +65,10 @@ def run_in_process(
         )
         try:
             answer = _listen(process, request, on_epoch)
-            code = process.wait()
+            return _read_summary(answer, process.wait(), errors)
         except BaseException:
             _end(process)
             raise
-        if "error" in answer:
-            raise UserError(**answer["error"])
-        if code != 0 or "summary" not in answer:
-            errors.seek(max(0, errors.seek(0, os.SEEK_END) - TAIL_BYTES))
-            tail = errors.read().decode(errors="replace").strip()
-            failure = ProcessDied if code < 0 else RuntimeError
-            raise failure(f"the process of the run ended with {code}: {tail}")
-    summary: dict[str, Any] = answer["summary"]
-    return summary
 
 
 def _listen(
@@ -97,6 +88,19 @@ def _listen(
         elif "epoch" in message and on_epoch:
             on_epoch(*message["epoch"])
     return message
+
+
+def _read_summary(answer: Mapping[str, Any], code: int, errors: IO[bytes]) -> dict[str, Any]:
+    """The summary in the last line of a process that ended with `code`, or its error."""
+    if "error" in answer:
+        raise UserError(**answer["error"])
+    if code != 0 or "summary" not in answer:
+        errors.seek(max(0, errors.seek(0, os.SEEK_END) - TAIL_BYTES))
+        tail = errors.read().decode(errors="replace").strip()
+        failure = ProcessDied if code < 0 else RuntimeError
+        raise failure(f"the process of the run ended with {code}: {tail}")
+    summary: dict[str, Any] = answer["summary"]
+    return summary
 
 
 def _send(stream: IO[bytes], text: bytes) -> None:

@@ -14,9 +14,11 @@ from regrow.base.errors import UserError
 from regrow.base.files import write_text
 from regrow.base.settings import Settings
 from regrow.operations.find_runs import find_run, read_entries, shorten_id
+from regrow.pipeline.records import RunRecord
 from regrow.pipeline.request import flatten
-from regrow.pipeline.runs import RunRecord
+from regrow.registry.release import PublishFacts
 from regrow.report.evaluation import Direction
+from regrow.report.history import FILE, History
 from regrow.store.entry import Entry
 
 DIGITS = 12
@@ -180,8 +182,8 @@ def _view(name: str, record: RunRecord, settings: Settings) -> RunView:
 def _describe_run(
     record: RunRecord, entries: Mapping[str, Entry], settings: Settings
 ) -> dict[str, Any]:
-    facts = entries["publish"].facts if "publish" in entries else {}
-    registered = f"{facts['registered_name']}@{facts['version']}" if facts else None
+    publish = entries.get("publish")
+    facts = None if publish is None else PublishFacts.read(publish)
     gone = [stage for stage in record.stages if stage not in entries]
     return {
         "run": shorten_id(record.run_id),
@@ -189,8 +191,8 @@ def _describe_run(
         "preset": record.request.preset,
         "started": record.started_at,
         "outcome": record.outcome(settings.home),
-        "version": registered,
-        "decision": facts["decision"]["action"] if facts else None,
+        "version": f"{facts.registered_name}@{facts.version}" if facts else None,
+        "decision": facts.decision.action if facts else None,
         **({"no longer in the store": ", ".join(gone)} if gone else {}),
     }
 
@@ -220,14 +222,16 @@ def _gather(entries: Mapping[str, Entry], component: str) -> dict[str, Any]:
 
 def _read_training(train: Entry | None) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """The curves of the published training, and what its validation loss came to."""
-    history: Any = _read_json(train, "history.json")
-    if train is None or not history:
+    try:
+        history = History.read(train.file(FILE)) if train is not None else History(())
+    except (OSError, ValueError, UserError):
+        history = History(())
+    if train is None or not history.runs:
         return {}, {}
-    published = train.facts.get("published_run")
-    shown = next((run for run in history if run["run"] == published), history[0])
-    curves = {name: [float(v) for v in values] for name, values in shown["curves"].items()}
+    shown = history.find(train.facts.get("published_run", "")) or history.runs[0]
+    curves = {name: [float(v) for v in values] for name, values in shown.curves.items()}
     losses = curves.get("val_loss") or curves.get("loss") or []
-    figures: dict[str, Any] = {"training": shown["run"], "epochs": len(losses)}
+    figures: dict[str, Any] = {"training": shown.run, "epochs": len(losses)}
     if losses:
         figures |= {
             "first": losses[0],
@@ -235,7 +239,7 @@ def _read_training(train: Entry | None) -> tuple[dict[str, list[float]], dict[st
             "best in epoch": losses.index(min(losses)) + 1,
             "last": losses[-1],
         }
-    return curves, {**figures, "seconds": shown.get("seconds")}
+    return curves, {**figures, "seconds": shown.seconds}
 
 
 def _read_json(entry: Entry | None, name: str) -> Any:

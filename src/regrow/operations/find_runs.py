@@ -8,7 +8,7 @@ from pathlib import Path
 
 from regrow.base.errors import UserError
 from regrow.base.home import Home
-from regrow.pipeline.runs import RunRecord, list_runs
+from regrow.pipeline.records import RunRecord, list_runs
 from regrow.pipeline.stages import Stage, StageRef
 from regrow.store.entry import MANIFEST, Entry, Manifest
 

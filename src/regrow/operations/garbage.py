@@ -19,11 +19,12 @@ from regrow.base.errors import UserError
 from regrow.base.files import find_paths, list_stats
 from regrow.base.home import Home
 from regrow.base.settings import Settings
-from regrow.pipeline.runs import RunRecord, is_busy, last_run, list_runs
+from regrow.pipeline.records import RunRecord, is_busy, last_run, list_runs
 from regrow.registry.mlflow import is_absent, list_registered_names
 from regrow.registry.versions import Registry
-from regrow.sources.catalog import Source, declared_sources
+from regrow.sources.catalog import declared_sources
 from regrow.sources.locations import known_digests
+from regrow.sources.source import Source
 from regrow.sources.versions import at_version, current_sources, read_versions
 from regrow.store.entry import Manifest
 from regrow.store.store import REMOVED, Store
@@ -115,21 +116,13 @@ def _ask_registry(settings: Settings, keep: int) -> tuple[set[str], set[tuple[st
 
 
 def _roots(
-    home: Home,
-    manifests: dict[Path, Manifest],
-    in_use: set[str],
-    versions: set[tuple[str, int]],
+    home: Home, manifests: dict[Path, Manifest], in_use: set[str], versions: set[tuple[str, int]]
 ) -> set[Path]:
     """The entries that are in use themselves."""
     wanted = set(in_use)
     for model in list_present_models(home):
         records = list(list_runs(home, model))
-        resumable = [
-            r
-            for r in records
-            if r.state != "completed"
-            and is_recent(datetime.fromisoformat(r.started_at).timestamp())
-        ]
+        resumable = filter(_is_resumable, records)
         has_scratch = bool(find_paths(home.scratch / model, "*/*"))
         newest_run = [record for record in records if not record.request.trial][:1]
         for record in [*newest_run, *(resumable if has_scratch else [])]:

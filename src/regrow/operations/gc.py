@@ -17,13 +17,8 @@ from regrow.base.layout import ensure_layout
 from regrow.base.locks import exclusive
 from regrow.base.settings import Settings
 from regrow.operations.bundle_contents import import_lock, remove_killed_imports
-from regrow.operations.garbage import (
-    Garbage,
-    is_needed_download,
-    list_present_models,
-    survey,
-)
-from regrow.pipeline.runs import is_busy
+from regrow.operations.garbage import Garbage, is_needed_download, list_present_models, survey
+from regrow.pipeline.records import is_busy
 from regrow.sources.catalog import declared_sources
 from regrow.store.store import REMOVED, Store
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regrow.base.digests import digest_file, digest_json
-from regrow.base.errors import DataError, UserError
+from regrow.base.errors import DataError, UserError, explain_refusal
 from regrow.base.files import atomic_write
 from regrow.base.locks import exclusive
 from regrow.base.progress import report
@@ -146,14 +146,8 @@ def _check_folders(inputs: Path, outputs: Path) -> None:
             where=str(outputs),
             expected="a folder that is not inside the input folder",
         )
-    try:
+    with explain_refusal("the output folder cannot be created", outputs):
         outputs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            "the output folder cannot be created",
-            where=str(outputs),
-            received=error.strerror or str(error),
-        ) from error
 
 
 def _files(path: Path) -> list[Path]:

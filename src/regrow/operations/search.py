@@ -27,6 +27,8 @@ from regrow.operations.sweep import Range, SweepRequest, make_trial
 from regrow.pipeline.pipeline import Pipeline
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import optuna
 
 KEY_DIGITS = 16
@@ -154,32 +156,11 @@ def open_search(spec: ModelSpec, request: SweepRequest, settings: Settings) -> I
         UserError: Optuna is not installed, or the same search is already running.
     """
     check_optuna()
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     key = f"{spec.name}-{identify(spec, request, settings)}"
     path = settings.home.searches / f"{key}.log"
     try:
         with exclusive(settings.home.lock(f"search-{key}"), timeout_s=0):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            backend = JournalFileBackend(str(path))
-            study = optuna.create_study(
-                storage=optuna.storages.JournalStorage(backend),
-                study_name=key,
-                load_if_exists=True,
-                direction=request.direction,
-                pruner=optuna.pruners.MedianPruner(
-                    n_startup_trials=USUAL_TRIALS, n_warmup_steps=FIRST_EPOCHS
-                ),
-            )
-            study.sampler = optuna.samplers.TPESampler(
-                # A search that goes on must not draw again what was drawn before.
-                seed=request.seed + len(study.get_trials(deepcopy=False)),
-                constant_liar=request.workers > 1,
-                multivariate=True,
-            )
-            _resume(study)
+            study = _open_study(path, key, request)
             budget = math.inf if request.budget_s is None else request.budget_s
             yield Search(spec, request, study, time.monotonic() + budget)
     except LockTimeout as error:
@@ -188,6 +169,32 @@ def open_search(spec: ModelSpec, request: SweepRequest, settings: Settings) -> I
             where=str(path),
             remedies=["wait for it to finish, or change --seed to start another search"],
         ) from error
+
+
+def _open_study(path: Path, key: str, request: SweepRequest) -> optuna.Study:
+    """The study in a journal, which is made if there is none."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        storage=optuna.storages.JournalStorage(JournalFileBackend(str(path))),
+        study_name=key,
+        load_if_exists=True,
+        direction=request.direction,
+        pruner=optuna.pruners.MedianPruner(
+            n_startup_trials=USUAL_TRIALS, n_warmup_steps=FIRST_EPOCHS
+        ),
+    )
+    study.sampler = optuna.samplers.TPESampler(
+        # A search that goes on must not draw again what was drawn before.
+        seed=request.seed + len(study.get_trials(deepcopy=False)),
+        constant_liar=request.workers > 1,
+        multivariate=True,
+    )
+    _resume(study)
+    return study
 
 
 def check_optuna() -> None:

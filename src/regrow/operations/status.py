@@ -7,7 +7,7 @@ from typing import Any
 
 from regrow.base.project import load_specs
 from regrow.base.settings import Settings
-from regrow.pipeline.runs import last_run
+from regrow.pipeline.records import last_run
 from regrow.pipeline.upkeep import check_champion
 from regrow.registry.names import ChampionRef, list_champions
 from regrow.registry.state import read_state

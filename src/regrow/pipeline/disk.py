@@ -9,8 +9,8 @@ from pathlib import Path
 from regrow.base.errors import UserError
 from regrow.base.files import find_paths, list_stats
 from regrow.base.settings import Settings
-from regrow.sources.catalog import Source
 from regrow.sources.locations import is_cached
+from regrow.sources.source import Source
 
 # For databases, logs and what libraries write beside results.
 RESERVE_BYTES = 50 * 2**20

@@ -10,10 +10,11 @@ from regrow.base.errors import RegrowError
 from regrow.base.layout import ensure_layout
 from regrow.base.progress import report
 from regrow.pipeline.pipeline import Pipeline
-from regrow.sources.catalog import Source, declared_sources
+from regrow.sources.catalog import declared_sources
 from regrow.sources.first_sight import obtain_source
 from regrow.sources.locations import is_at_hand
 from regrow.sources.retries import make_retries
+from regrow.sources.source import Source
 from regrow.sources.versions import current_sources
 
 

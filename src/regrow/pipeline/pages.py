@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
 from collections.abc import Mapping
@@ -16,12 +15,13 @@ from regrow.registry.release import Published
 from regrow.report.card import summary_markdown, write_card
 from regrow.report.data import Lineage, ReportData, SourceUse, StageResult
 from regrow.report.evaluation import Evaluation
+from regrow.report.history import FILE, History
 from regrow.report.html import write_report
 from regrow.report.validation import Validation
 from regrow.sources.credit import credit
 
 if TYPE_CHECKING:
-    from regrow.sources.catalog import Source
+    from regrow.sources.source import Source
 
 
 def write_pages(
@@ -61,7 +61,7 @@ def collect_data(
         data_facts=inputs["clean"].facts,
         training_facts=inputs["train"].facts,
         validation=Validation.read(inputs["validate"].file("validation.json")),
-        history=json.loads(inputs["train"].file("history.json").read_text(encoding="utf-8")),
+        history=History.read(inputs["train"].file(FILE)),
         evaluation=evaluation,
         evaluation_dir=inputs["evaluate"].path,
         decision=published.decision,

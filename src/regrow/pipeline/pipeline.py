@@ -26,6 +26,7 @@ from regrow.pipeline.request import RunRequest
 from regrow.pipeline.request_sources import RequestSources
 from regrow.pipeline.stages import STAGES, Stage, StageRef
 from regrow.registry.lookup import decision_holds
+from regrow.registry.release import PublishFacts
 from regrow.store.context import SettingsView, StageContext
 from regrow.store.entry import MANIFEST, Entry
 from regrow.store.fingerprint import Components
@@ -197,7 +198,7 @@ class Pipeline:
                         cached,
                         self.sources.holds,
                     )
-                )
+                ).to_json()
             with naming_origins(entries.get("download")):
                 facts: dict[str, Any] = load(self.spec.stages[stage].run)(context)
             return facts
@@ -215,7 +216,7 @@ class Pipeline:
         """
         settings = self.settings
         return stage != "publish" or decision_holds(
-            entry.facts, settings.tracking_uri, settings.home
+            PublishFacts.read(entry).decision, settings.tracking_uri, settings.home
         )
 
     def _settings_of(self, stage: Stage) -> Any:

@@ -16,15 +16,13 @@ from regrow.pipeline.release import PublishRequest, describe_release
 from regrow.registry.champions import open_registry
 from regrow.registry.gate import decide
 from regrow.registry.publication import Champion, publish_release
+from regrow.registry.release import PublishFacts
 from regrow.report.evaluation import FILE, Evaluation
 from regrow.report.validation import Validation
 
 
-def publish(request: PublishRequest) -> dict[str, Any]:
+def publish(request: PublishRequest) -> PublishFacts:
     """Registers the model, decides on the champion, writes report, card, summary and decision.
-
-    Returns:
-        Facts: version, decision, where the report and the MLflow run are, the figures to show.
 
     Raises:
         UserError: the evaluation does not have the form that reports are made from.
@@ -44,23 +42,24 @@ def publish(request: PublishRequest) -> dict[str, Any]:
     report = request.settings.home.reports / f"{request.registered}-v{published.version}.html"
     write_pages(request, evaluation, published, report)
     registry.attach(
-        published.run_id,
-        [(out / name, "") for name in ("report.html", "card.md", "decision.json")],
+        published.run_id, [(out / name, "") for name in ("report.html", "card.md", "decision.json")]
     )
     context.progress("publish: reporting", 2, 2)
     validation = Validation.read(context.inputs["validate"].file("validation.json"))
-    return {
-        "data_kind": request.data_kind,
-        "registered_name": request.registered,
-        "version": published.version,
-        "decision": asdict(published.decision),
-        **evaluation.model_dump(mode="json", include={"headline", "metrics", "tables"}),
-        "warnings": [*context.inputs["clean"].facts.get("notes", ()), *validation.warnings],
-        "report": str(report),
-        "report_url": link_report(request.settings.home, report),
-        "mlflow_url": published.run_url,
-        "mlflow_run": published.run_id,
-    }
+    return PublishFacts(
+        data_kind=request.data_kind,
+        registered_name=request.registered,
+        version=published.version,
+        decision=published.decision,
+        headline=evaluation.headline,
+        metrics=evaluation.metrics,
+        tables=evaluation.tables,
+        warnings=(*context.inputs["clean"].facts.get("notes", ()), *validation.warnings),
+        report=str(report),
+        report_url=link_report(request.settings.home, report),
+        mlflow_url=published.run_url,
+        mlflow_run=published.run_id,
+    )
 
 
 def _judge(

@@ -17,13 +17,15 @@ from regrow.base.spec import ModelSpec
 from regrow.pipeline.naming import describe_command, list_overrides, name_request
 from regrow.pipeline.request import RunRequest, flatten
 from regrow.registry.names import LIBRARIES, ChampionRef
-from regrow.registry.release import Release
+from regrow.registry.release import DataKind, Release
 from regrow.report.evaluation import FILE, Evaluation, Headline
+from regrow.report.history import FILE as HISTORY
+from regrow.report.history import History
 from regrow.store.context import StageContext
 from regrow.store.fingerprint import library_version
 
 if TYPE_CHECKING:
-    from regrow.sources.catalog import Source
+    from regrow.sources.source import Source
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,10 @@ class PublishRequest:
     holds: Sequence[Hold] = ()
 
     @property
-    def data_kind(self) -> str:
-        """One of "real", "sample" and "local"."""
-        return str(self.context.inputs["download"].facts["kind"])
+    def data_kind(self) -> DataKind:
+        """What the model was trained on."""
+        kind: DataKind = self.context.inputs["download"].facts["kind"]
+        return kind
 
     @property
     def registered(self) -> str:
@@ -114,7 +117,7 @@ def describe_release(request: PublishRequest, evaluation: Evaluation) -> Release
     """The release as the registry takes it."""
     inputs = request.context.inputs
     train, evaluate = inputs["train"], inputs["evaluate"]
-    history = json.loads(train.file("history.json").read_text(encoding="utf-8"))
+    history = History.read(train.file(HISTORY))
     figures = [name for name in evaluate.manifest.files if name.startswith("figures/")]
     libraries = ("keras", request.settings.backend, "numpy")
     return Release(
@@ -126,9 +129,9 @@ def describe_release(request: PublishRequest, evaluation: Evaluation) -> Release
         params=flatten({"preset": request.request.preset, **request.request.config}),
         metrics=evaluation.metrics,
         curves={
-            f"{run['run']}/{name}": values
-            for run in history
-            for name, values in run["curves"].items()
+            f"{run.run}/{name}": values
+            for run in history.runs
+            for name, values in run.curves.items()
         },
         tags=_tag(request),
         model=train.file("model.keras"),
@@ -136,7 +139,7 @@ def describe_release(request: PublishRequest, evaluation: Evaluation) -> Release
         pip_requirements=[f"{name}=={library_version(name)}" for name in libraries],
         files=[
             (train.file("profile.json"), ""),
-            (train.file("history.json"), ""),
+            (train.file(HISTORY), ""),
             (evaluate.file(FILE), ""),
             (inputs["validate"].file("validation.html"), ""),
             *((evaluate.file(name), str(Path(name).parent)) for name in figures),

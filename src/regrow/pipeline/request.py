@@ -92,15 +92,17 @@ def make_request(
         trial=trial,
     )
     _check_names(spec, request)
-    settings: Mapping[str, Any]
-    if config is None:
-        settings = effective_preset(spec, request.preset)
-        for layer in read_variables(spec):
-            settings = merge(settings, layer.values)
-    else:
-        settings = config
+    settings = config if config is not None else _read_settings(spec, request.preset)
     checked = _validate(spec, merge(settings, overrides or {}))
     return request.model_copy(update={"config": checked.model_dump(mode="json")})
+
+
+def _read_settings(spec: ModelSpec, preset: str) -> Mapping[str, Any]:
+    """The settings of a preset and of the environment."""
+    settings: Mapping[str, Any] = effective_preset(spec, preset)
+    for layer in read_variables(spec):
+        settings = merge(settings, layer.values)
+    return settings
 
 
 def find_origins(

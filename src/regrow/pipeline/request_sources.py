@@ -14,10 +14,11 @@ from regrow.base.settings import Settings
 from regrow.base.spec import ModelSpec, load
 from regrow.pipeline.request import RunRequest, find_holds
 from regrow.sources import fetch
-from regrow.sources.catalog import Source, declared_sources
+from regrow.sources.catalog import declared_sources
 from regrow.sources.packed import archive_kind
 from regrow.sources.refresh import check_source, must_look
 from regrow.sources.retries import make_retries
+from regrow.sources.source import Source
 from regrow.sources.versions import current_sources
 
 

@@ -6,20 +6,16 @@ import logging
 import os
 import platform
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from regrow.base.dashboards import link_report
-from regrow.base.decision import parse_decision
 from regrow.base.errors import RegrowError
 from regrow.base.files import write_json
-from regrow.base.home import Home
 from regrow.base.interruption import note_stage
-from regrow.base.locks import exclusive, is_held
+from regrow.base.locks import exclusive
 from regrow.base.logs import log_context, log_to_file
 from regrow.base.progress import report
 from regrow.base.secrets import hide_secrets
@@ -33,61 +29,21 @@ from regrow.pipeline.notifications import (
     send_webhook,
 )
 from regrow.pipeline.pipeline import Pipeline
-from regrow.pipeline.request import RunRequest
+from regrow.pipeline.records import RunRecord, list_runs, run_lock
 from regrow.pipeline.stages import STAGES, Stage, StageRef
 from regrow.pipeline.trials import trial_facts
 from regrow.pipeline.upkeep import Upkeep, check_champion
 from regrow.registry.names import ChampionRef
+from regrow.registry.release import PublishFacts
 from regrow.registry.state import read_state
 
 log = logging.getLogger(__name__)
-
-# For so long a run of another machine is believed, whose locks may not be seen from here.
-BELIEVED = timedelta(days=2)
 
 RunOne = Callable[[Stage, Mapping[Stage, StageRef]], StageRef]
 
 
 class ResultMissing(RegrowError):
     """A stage has no valid result in the store."""
-
-
-class RunRecord(BaseModel):
-    """What one run did. A run whose `state` stays "running" although it has ended was killed."""
-
-    run_id: str
-    request: RunRequest
-    started_at: str
-    finished_at: str | None = None
-    state: Literal["running", "completed", "failed", "interrupted"] = "running"
-    stage: Stage | None = None
-    stages: dict[Stage, StageRef] = {}
-    error: str | None = None
-    pid: int = 0
-    host: str = ""
-
-    def is_alive(self, home: Home) -> bool:
-        """Whether it is under way: it holds its lock; another machine's is believed for a while."""
-        if self.state != "running":
-            return False
-        if is_held(run_lock(home, self.request.model, self.run_id)):
-            return True
-        if self.host in ("", platform.node()):
-            return False
-        return datetime.now(UTC) - datetime.fromisoformat(self.started_at) < BELIEVED
-
-    def outcome(self, home: Home) -> str:
-        """The state as a person would put it."""
-        if self.state == "completed":
-            return "cached" if all(ref.cached for ref in self.stages.values()) else "completed"
-        if self.state == "failed":
-            return f"failed in {self.stage}"
-        return f"running {self.stage}" if self.is_alive(home) else f"interrupted in {self.stage}"
-
-
-def run_lock(home: Home, model: str, run_id: str) -> Path:
-    """The lock file that a run holds as long as its process lives."""
-    return home.lock(f"{model}-run-{run_id}")
 
 
 def run_stages(
@@ -209,9 +165,9 @@ def summarize_run(pipeline: Pipeline, refs: Mapping[Stage, StageRef]) -> dict[st
     if pipeline.request.trial:
         facts = trial_facts(pipeline, refs)
     else:
-        facts = publish_facts(pipeline, refs["publish"])
-        upkeep = check_upkeep(pipeline, facts["registered_name"])
-        facts["remarks"] = upkeep.remarks if upkeep else []
+        published = publish_facts(pipeline, refs["publish"])
+        upkeep = check_upkeep(pipeline, published.registered_name)
+        facts = {**published.to_json(), "remarks": upkeep.remarks if upkeep else []}
     return {
         "model": pipeline.spec.name,
         "run": _find_run(pipeline, refs),
@@ -227,15 +183,12 @@ def _find_run(pipeline: Pipeline, refs: Mapping[Stage, StageRef]) -> str | None:
     return next((record.run_id for record in records if record.stages == refs), None)
 
 
-def publish_facts(pipeline: Pipeline, ref: StageRef) -> dict[str, Any]:
+def publish_facts(pipeline: Pipeline, ref: StageRef) -> PublishFacts:
     """The facts of `publish`, with the report where the home is now."""
-    facts = pipeline.entry(ref).facts
-    report = pipeline.settings.home.reports / Path(facts["report"]).name
-    return {
-        **facts,
-        "report": str(report),
-        "report_url": link_report(pipeline.settings.home, report),
-    }
+    facts = PublishFacts.read(pipeline.entry(ref))
+    home = pipeline.settings.home
+    report = home.reports / Path(facts.report).name
+    return facts.model_copy(update={"report": str(report), "report_url": link_report(home, report)})
 
 
 def _send_notification(pipeline: Pipeline, record: RunRecord, notify: Notify) -> None:
@@ -262,17 +215,15 @@ def _send_notification(pipeline: Pipeline, record: RunRecord, notify: Notify) ->
 
 
 def _notify_of_champion(pipeline: Pipeline, record: RunRecord, notify: Notify) -> None:
-    facts = pipeline.entry(record.stages["publish"]).facts
-    decision = parse_decision(facts["decision"])
+    facts = publish_facts(pipeline, record.stages["publish"])
     is_new = not record.stages["publish"].cached
-    if is_new and (decision.moves_alias or decision.action == "held"):
-        link = link_report(pipeline.settings.home, Path(facts["report"]))
-        details = {"report": facts["report"], "run_id": record.run_id}
-        notify(describe_decision(decision, link=link, **details))
-    upkeep = check_upkeep(pipeline, facts["registered_name"])
+    if is_new and (facts.decision.moves_alias or facts.decision.action == "held"):
+        made = {"report": facts.report, "run_id": record.run_id}
+        notify(describe_decision(facts.decision, link=facts.report_url, **made))
+    upkeep = check_upkeep(pipeline, facts.registered_name)
     if upkeep is not None and upkeep.age_remark is not None:
         details = {"age_days": round(upkeep.age_days or 0, 1), "run_id": record.run_id}
-        notify(describe_age(facts["registered_name"], upkeep.age_remark, **details))
+        notify(describe_age(facts.registered_name, upkeep.age_remark, **details))
 
 
 def check_upkeep(pipeline: Pipeline, registered: str) -> Upkeep | None:
@@ -280,30 +231,3 @@ def check_upkeep(pipeline: Pipeline, registered: str) -> Upkeep | None:
     ref = ChampionRef.parse(registered)
     state = read_state(ref, pipeline.settings)
     return None if state is None else check_champion(ref, state, pipeline.settings)
-
-
-def last_run(home: Home, model: str) -> RunRecord | None:
-    """The newest readable record of a model's runs that was no trial."""
-    return next((run for run in list_runs(home, model) if not run.request.trial), None)
-
-
-def list_runs(home: Home, model: str) -> Iterator[RunRecord]:
-    """The readable records of a model's runs, the newest first."""
-    for path in sorted((home.runs / model).glob("[!.]*.json"), reverse=True):
-        try:
-            yield RunRecord.model_validate_json(path.read_bytes())
-        except (ValidationError, OSError):
-            continue  # written by another version of regrow
-
-
-def is_busy(home: Home, model: str) -> bool:
-    """Whether a run of the model is under way."""
-    for path in (home.runs / model).glob("[!.]*.json"):
-        try:
-            text = path.read_bytes()
-            # Most records are of runs that have ended: these need not be read in full.
-            if b'"running"' in text and RunRecord.model_validate_json(text).is_alive(home):
-                return True
-        except (ValidationError, OSError):
-            continue
-    return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from regrow.base.errors import UserError
 from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.stages import Stage, StageRef
+from regrow.report.history import FILE, History, TrainingRecord
 
 LOSS = "val_loss"
 
@@ -21,36 +21,34 @@ def trial_facts(pipeline: Pipeline, refs: Mapping[Stage, StageRef]) -> dict[str,
         UserError: the model's training has no validation loss.
     """
     train = pipeline.entry(refs["train"])
-    history = json.loads(train.file("history.json").read_text(encoding="utf-8"))
-    published = train.facts.get("published_run", "")
-    group = published.rpartition("/")[0]
-    runs = [run for run in history if run["run"].rpartition("/")[0] == group and LOSS in run]
-    shown = next((run for run in runs if run["run"] == published), None)
-    if shown is None:
+    history = History.read(train.file(FILE))
+    shown = history.find(train.facts.get("published_run", ""))
+    if shown is None or shown.val_loss is None:
         raise UserError(
             f"the trainings of {pipeline.spec.name} recorded no validation loss to rank them",
             where="history.json of the stage train",
-            received=", ".join(sorted(history[0])) if history else "no training",
+            received=", ".join(history.names) or "no training",
             expected="val_loss, as regrow.run_trainings records it",
         )
+    runs = [run for run in history.runs if run.group == shown.group and run.val_loss is not None]
     return {
         "validation": average_figures(runs),
         "trainings": len(runs),
-        "curves": shown["curves"],
+        "curves": shown.curves,
         "clean": refs["clean"].digest,
     }
 
 
-def average_figures(runs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def average_figures(runs: Sequence[TrainingRecord]) -> dict[str, float]:
     """The validation figures of several trainings, each the mean over them.
 
     The loss is the one by which the best of them is chosen, other figures are of the last epoch.
     """
-    names = {name for run in runs for name in run["curves"] if name.startswith("val_")}
+    names = {name for run in runs for name in run.curves if name.startswith("val_")}
     figures = {}
     for name in sorted({*names, LOSS}):
         values = [
-            run[LOSS] if name == LOSS else run["curves"].get(name, [math.nan])[-1] for run in runs
+            run.loss if name == LOSS else run.curves.get(name, [math.nan])[-1] for run in runs
         ]
         figures[name] = float(sum(values) / len(values))
     return figures

@@ -6,7 +6,7 @@ from typing import Any
 
 from regrow.base.digests import digest_json
 from regrow.pipeline.pipeline import Pipeline
-from regrow.pipeline.runs import RunRecord
+from regrow.pipeline.records import RunRecord
 from regrow.pipeline.stages import STAGES, Stage
 from regrow.store.entry import MANIFEST, Manifest
 from regrow.store.fingerprint import explain

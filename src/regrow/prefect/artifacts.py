@@ -54,25 +54,23 @@ def create_run_artifacts(pipeline: Pipeline, refs: Mapping[Stage, StageRef]) -> 
     figures, mark, data = summary.partition("\n### Data\n")
     shown = "".join(f"\n![{title}]({url})\n" for title, url in pictures)
     create_markdown_artifact(
-        key=name,
-        markdown=f"{figures}{shown}{mark}{data}",
-        description=str(facts["decision"]["reason"]),
+        key=name, markdown=f"{figures}{shown}{mark}{data}", description=facts.decision.reason
     )
     for title, url in pictures[:1]:
         create_image_artifact(key=f"{name}-picture", image_url=url, description=title)
     create_link_artifact(
         key=f"{name}-report",
-        link=facts["report_url"],
+        link=facts.report_url,
         link_text=f"Report of {name}",
-        description=f"The report on version {facts['version']} of {facts['registered_name']}",
+        description=f"The report on version {facts.version} of {facts.registered_name}",
     )
     create_link_artifact(
         key=f"{name}-mlflow",
-        link=facts["mlflow_url"],
+        link=facts.mlflow_url,
         link_text=f"MLflow run of {name}",
-        description=f"Settings, metrics and curves of version {facts['version']}",
+        description=f"Settings, metrics and curves of version {facts.version}",
     )
-    registered = str(facts["registered_name"])
+    registered = facts.registered_name
     # From the log: this run's own decision may be an old one that was found in the store.
     settings = pipeline.settings
     log = decision_log(settings.home, settings.tracking_uri, registered)

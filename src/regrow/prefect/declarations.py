@@ -6,17 +6,19 @@ regrow's own prefect.yaml.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import prefect
 
 from regrow.base.project import list_models, load_specs
-from regrow.base.project_file import read_project, shipped_project
+from regrow.base.project_file import ProjectFile, read_project, shipped_project
 from regrow.base.settings import read_environment
 from regrow.base.spec import ModelSpec
 from regrow.prefect.refresh import EVENT, resource_id
 from regrow.sources.catalog import declared_sources
+from regrow.sources.source import Source
 
 FILE = "prefect.yaml"
 FLOWS = "regrow.prefect.models"
@@ -61,34 +63,17 @@ def declare_project(root: Path, common: dict[str, Any]) -> dict[str, Any]:
     environment = dict(common["definitions"]["environment"]["env"])
     environment |= {"REGROW_PROJECT": str(root), "REGROW_HOME": str(settings.home.path)}
     declared = declared_sources(settings)
-    schedules = [{"cron": project.schedule, "timezone": project.timezone}]
-    deployments = [
-        {
-            "name": "daily" if project.schedule else "on-demand",
-            "entrypoint": f"{FLOWS}.{spec.name.replace('-', '_')}",
-            "description": f"Trains {spec.name} when its data, settings or code have changed.",
-            "parameters": {},
-            "schedules": schedules if project.schedule else [],
-            "concurrency_limit": {"limit": 1, "collision_strategy": "ENQUEUE"},
-            "work_pool": _pool("training", environment),
-            "triggers": [_trigger(spec, n) for n in spec.sources if declared[n].refresh],
-        }
-        for spec in specs
-    ]
-    operations = OPERATIONS
-    if not any(declared[name].refresh for spec in specs for name in spec.sources):
-        operations = operations[1:]
+    pool = _pool("training", environment)
+    deployments = [_declare_model(spec, project, declared, pool) for spec in specs]
+    changing = any(declared[name].refresh for spec in specs for name in spec.sources)
     deployments += [
-        {
-            "name": name,
-            "entrypoint": entrypoint,
-            "description": description,
-            "parameters": {},
-            "schedules": [{"cron": cron, "timezone": project.timezone}],
-            "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
-            "work_pool": _pool("data", environment),
-        }
-        for name, entrypoint, description, cron in operations
+        _declare(
+            *what,
+            schedules=[{"cron": cron, "timezone": project.timezone}],
+            collision="CANCEL_NEW",
+            pool=_pool("data", environment),
+        )
+        for *what, cron in OPERATIONS[0 if changing else 1 :]
     ]
     step = "prefect.deployments.steps.set_working_directory"
     return {
@@ -96,6 +81,41 @@ def declare_project(root: Path, common: dict[str, Any]) -> dict[str, Any]:
         "prefect-version": prefect.__version__,
         "pull": [{step: {"directory": str(root)}}],
         "deployments": deployments,
+    }
+
+
+def _declare_model(
+    spec: ModelSpec, project: ProjectFile, declared: Mapping[str, Source], pool: dict[str, Any]
+) -> dict[str, Any]:
+    schedules = [{"cron": project.schedule, "timezone": project.timezone}]
+    made = _declare(
+        "daily" if project.schedule else "on-demand",
+        f"{FLOWS}.{spec.name.replace('-', '_')}",
+        f"Trains {spec.name} when its data, settings or code have changed.",
+        schedules=schedules if project.schedule else [],
+        collision="ENQUEUE",
+        pool=pool,
+    )
+    return {**made, "triggers": [_trigger(spec, n) for n in spec.sources if declared[n].refresh]}
+
+
+def _declare(
+    name: str,
+    entrypoint: str,
+    description: str,
+    *,
+    schedules: list[dict[str, Any]],
+    collision: str,
+    pool: dict[str, Any],
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "entrypoint": entrypoint,
+        "description": description,
+        "parameters": {},
+        "schedules": schedules,
+        "concurrency_limit": {"limit": 1, "collision_strategy": collision},
+        "work_pool": pool,
     }
 
 

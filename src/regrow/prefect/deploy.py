@@ -70,35 +70,9 @@ def deploy(*, schedules: bool = True) -> list[str]:
         UserError: there is nothing to deploy, no server is named, it cannot be reached, or Prefect
             refuses a deployment.
     """
-    import yaml
-
-    root, shipped = find_project(), shipped_project()
-    common = yaml.safe_load(common_file().read_text(encoding="utf-8"))
-    own = root / FILE
-    files: list[tuple[Path, dict[str, Any]]] = []
-    if root == shipped and not (root / "flows").is_dir():
-        raise UserError(
-            "there is nothing to deploy: regrow's own models must be deployed from a checkout",
-            where=str(Path.cwd()),
-            received="no project",
-            expected="a folder with a regrow.toml, or a checkout of regrow",
-            remedies=[
-                "regrow new NAME creates a project",
-                "in a checkout, run make setup and make deploy",
-            ],
-        )
-    if own.is_file():
-        files.append((own, yaml.safe_load(own.read_text(encoding="utf-8"))))
-    if root != shipped:
-        made = read_environment().home.path / "deployments.yaml"
-        made.parent.mkdir(parents=True, exist_ok=True)
-        declared = declare_project(root, common)
-        made.write_text(yaml.safe_dump(declared, sort_keys=False), encoding="utf-8")
-        files.append((made, declared))
-    sections = [
-        common,
-        *(declared for path, declared in files if path == own and own != common_file()),
-    ]
+    root, common = find_project(), _read_yaml(common_file())
+    files = _list_files(root, common)
+    sections = [common, *(of for path, of in files if path == root / FILE != common_file())]
     extras = [Extras.model_validate(section.get("regrow", {})) for section in sections]
     done = []
     check_server()
@@ -117,6 +91,43 @@ def deploy(*, schedules: bool = True) -> list[str]:
         ]
     every = [one for _, declared in files for one in declared["deployments"]]
     return done + describe_schedules(every, active=schedules)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _list_files(root: Path, common: dict[str, Any]) -> list[tuple[Path, dict[str, Any]]]:
+    """The files to deploy with their contents: a project's own, and one made from its models.
+
+    Raises:
+        UserError: there is neither.
+    """
+    import yaml
+
+    shipped, own = shipped_project(), root / FILE
+    if root == shipped and not (root / "flows").is_dir():
+        raise UserError(
+            "there is nothing to deploy: regrow's own models must be deployed from a checkout",
+            where=str(Path.cwd()),
+            received="no project",
+            expected="a folder with a regrow.toml, or a checkout of regrow",
+            remedies=[
+                "regrow new NAME creates a project",
+                "in a checkout, run make setup and make deploy",
+            ],
+        )
+    files = [(own, _read_yaml(own))] if own.is_file() else []
+    if root != shipped:
+        made = read_environment().home.path / "deployments.yaml"
+        made.parent.mkdir(parents=True, exist_ok=True)
+        declared = declare_project(root, common)
+        made.write_text(yaml.safe_dump(declared, sort_keys=False), encoding="utf-8")
+        files.append((made, declared))
+    return files
 
 
 def describe_schedules(deployments: Sequence[Mapping[str, Any]], *, active: bool) -> list[str]:

@@ -50,14 +50,7 @@ def run_ui(settings: Settings, prefect_port: int, mlflow_port: int, *, schedules
     _check_ports([prefect_port, mlflow_port] if own_mlflow else [prefect_port])
     settings.home.prefect.mkdir(parents=True, exist_ok=True)  # SQLite makes no folders
     reroot_database(settings.home)
-    password = choose_password(settings.home)
-    env = {
-        # Seven processes that wait for evaluations of language models.
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        **os.environ,
-        **keep_below(settings.home),
-        **make_environment(settings.home, prefect_port, password),
-    }
+    env = _full_environment(settings.home, prefect_port)
     # All have sessions of their own, so that Ctrl-C reaches them from here only, the worker first:
     # it still reports to the server what became of its runs.
     with suppress(KeyboardInterrupt), _heed_signals(), ExitStack() as stack:
@@ -80,6 +73,16 @@ def run_ui(settings: Settings, prefect_port: int, mlflow_port: int, *, schedules
         while True:
             _check_running(running)
             time.sleep(1)
+
+
+def _full_environment(home: Home, port: int) -> dict[str, str]:
+    return {
+        # Seven processes that wait for evaluations of language models.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        **os.environ,
+        **keep_below(home),
+        **make_environment(home, port, choose_password(home)),
+    }
 
 
 def make_environment(home: Home, port: int, password: str) -> dict[str, str]:

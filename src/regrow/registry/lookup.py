@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from regrow.base.addresses import database_path
-from regrow.base.decision import parse_decision
+from regrow.base.decision import Decision
 from regrow.base.errors import DataError, Unreachable, UserError
 from regrow.base.home import Home
 from regrow.base.secrets import hide_secrets
@@ -169,15 +169,7 @@ def _ask_server(address: str, name: str) -> Standing:
             verify=os.environ.get("MLFLOW_TRACKING_INSECURE_TLS") != "true",
         ) as client:
             found = _get(client, "registered-models/get", {"name": name})
-            versions: dict[int, dict[str, str]] = {}
-            query = {"filter": f"name='{name}'"}
-            while True:
-                page = _get(client, "model-versions/search", query)
-                for one in page.get("model_versions", []):
-                    versions[int(one["version"])] = _read_tags(one)
-                if not page.get("next_page_token"):
-                    break
-                query["page_token"] = page["next_page_token"]
+            versions = _get_versions(client, name)
     except (httpx.HTTPError, ValueError) as error:
         raise Unreachable(
             "the MLflow server does not respond, so the champion is unknown",
@@ -194,6 +186,19 @@ def _ask_server(address: str, name: str) -> Standing:
         frozen=_read_tags(model).get(FROZEN),
         libraries=versions.get(champion or 0, {}).get(LIBRARIES),
     )
+
+
+def _get_versions(client: Any, name: str) -> dict[int, dict[str, str]]:
+    """The tags of all versions of a registered model."""
+    versions: dict[int, dict[str, str]] = {}
+    query = {"filter": f"name='{name}'"}
+    while True:
+        page = _get(client, "model-versions/search", query)
+        for one in page.get("model_versions", []):
+            versions[int(one["version"])] = _read_tags(one)
+        if not page.get("next_page_token"):
+            return versions
+        query["page_token"] = page["next_page_token"]
 
 
 def _read_tags(of: Mapping[str, Any]) -> dict[str, str]:
@@ -225,25 +230,21 @@ def _ask_client(tracking_uri: str, name: str, home: Home) -> Standing:
     )
 
 
-def decision_holds(facts: Mapping[str, Any], tracking_uri: str, home: Home) -> bool:
-    """Whether the version that a publication registered exists, and the champion is still the one
+def decision_holds(decision: Decision, tracking_uri: str, home: Home) -> bool:
+    """Whether the version that was decided on exists, and the champion is still the one
     that its decision left: then it was judged against the present champion, on the same data. And
     whether neither a person has decided on the version since, nor a champion been unfrozen for
     which it was held.
-
-    Args:
-        facts: the facts of a publish stage.
 
     Raises:
         Unreachable: the server does not answer, or refuses.
         UserError: the database cannot be read.
     """
-    standing = read_standing(tracking_uri, facts["registered_name"], home)
-    decision = parse_decision(facts["decision"])
-    if facts["version"] not in standing.versions or standing.champion != decision.champion_after:
+    standing = read_standing(tracking_uri, decision.model, home)
+    if decision.version not in standing.versions or standing.champion != decision.champion_after:
         return False
     if decision.hold == "frozen" and decision.action == "held" and standing.frozen is None:
         return False
-    log = read_decisions(decision_log(home, tracking_uri, facts["registered_name"]))
+    log = read_decisions(decision_log(home, tracking_uri, decision.model))
     on_it = [found for found in log if found.version == decision.version]
     return not on_it or on_it[-1].key == decision.key or not on_it[-1].is_review

@@ -50,18 +50,18 @@ def match_schema(
     found, expected = _read_revision(path), scripts.get_current_head()
     if found in (None, expected):
         return
-    known = {script.revision for script in scripts.walk_revisions()}
-    own = path.resolve() == home.database.resolve()
-    if found not in known or not own:
-        address = shlex.quote(database_address(path))
+    is_known = any(script.revision == found for script in scripts.walk_revisions())
+    if not is_known or path.resolve() != home.database.resolve():
+        upgrade_it = (
+            f"copy the file, then run mlflow db upgrade {shlex.quote(database_address(path))}"
+        )
+        install = "install the versions of regrow and MLflow that wrote it"
         raise UserError(
-            f"the MLflow database is from {'an older' if found in known else 'a newer'} MLflow",
+            f"the MLflow database is from {'an older' if is_known else 'a newer'} MLflow",
             where=str(path),
             received=f"schema {found}",
             expected=f"schema {expected}, of MLflow {version}",
-            remedies=[f"copy the file, then run mlflow db upgrade {address}"]
-            if found in known
-            else ["install the versions of regrow and MLflow that wrote it"],
+            remedies=[upgrade_it if is_known else install],
         )
     with exclusive(home.lock("mlflow-database")):
         if _read_revision(path) != found:

@@ -110,8 +110,7 @@ def summary_markdown(data: ReportData, *, report_link: str | None, mlflow_link: 
 
 def draw_sparklines(data: ReportData, *, width: int = 24) -> list[tuple[str, str]]:
     """For each group of runs its median loss, on validation data where there is one, as blocks."""
-    quantities = {name for run in data.history for name in run["curves"]}
-    if not quantities & {"loss", "val_loss"}:
+    if not {"loss", "val_loss"} & set(data.history.names):
         return []
     lines = []
     for group, curves in group_curves(data.history, "loss").items():

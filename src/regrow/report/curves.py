@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,19 +11,18 @@ from matplotlib.figure import Figure
 
 from regrow.report.chart_style import Theme, draw
 from regrow.report.charts import Array, is_wide, label_lines, use_log_ticks, use_whole_ticks
+from regrow.report.history import History
 
 
-def plot_curves(
-    history: Sequence[Mapping[str, Any]], out: Path, *, quantity: str = "loss", label: str = ""
-) -> Path:
+def plot_curves(history: History, out: Path, *, quantity: str = "loss", label: str = "") -> Path:
     """Training and validation curves per epoch: one panel per group of runs.
 
     Runs named "group/seed-0" belong to one group: the line is their median, the band goes from
     the smallest to the largest. A run that stopped early keeps its last value.
 
     Args:
-        history: `{"run": str, "curves": {quantity: [...], "val_" + quantity: [...]}}` per run.
-        quantity: the curve to draw.
+        history: the trainings.
+        quantity: the curve to draw; that on validation data is "val_" and its name.
         label: the axis label; the quantity's name by default.
     """
     groups = group_curves(history, quantity)
@@ -37,7 +35,7 @@ def plot_curves(
             for name, runs in curves.items():
                 _add_band(axes, runs, name == f"val_{quantity}", theme)
             axes.set_title(group, loc="left")
-            axes.set_xlabel(find_unit(history))
+            axes.set_xlabel(history.unit)
             use_whole_ticks(axes.xaxis)
             _scale_values(axes, [c for runs in curves.values() for c in runs])
             label_lines(axes)
@@ -49,25 +47,17 @@ def plot_curves(
     return draw(out, paint, height_in=3.3 if rows == 1 else 2.6 * rows)
 
 
-def find_unit(history: Sequence[Mapping[str, Any]]) -> str:
-    """What the points of the curves are: epochs, or what the runs name in "per"."""
-    return str(next((run["per"] for run in history if "per" in run), "epoch"))
-
-
-def group_curves(
-    history: Sequence[Mapping[str, Any]], quantity: str
-) -> dict[str, dict[str, list[Array]]]:
+def group_curves(history: History, quantity: str) -> dict[str, dict[str, list[Array]]]:
     """The finite-length curves of one quantity: group -> curve name -> one array per run.
 
     Raises:
         ValueError: no run has such a curve.
     """
     groups: dict[str, dict[str, list[Array]]] = {}
-    for run in history:
-        group = str(run["run"]).rpartition("/")[0]
+    for run in history.runs:
         for name in (quantity, f"val_{quantity}"):
-            if len(values := run["curves"].get(name, ())):
-                curves = groups.setdefault(group, {})
+            if len(values := run.curves.get(name, ())):
+                curves = groups.setdefault(run.group, {})
                 curves.setdefault(name, []).append(np.asarray(values, dtype=float))
     if not groups:
         raise ValueError(f"no run has a curve named {quantity!r}")

@@ -10,6 +10,7 @@ from typing import Any
 from regrow.base.decision import Decision
 from regrow.base.spec import ModelSpec
 from regrow.report.evaluation import Evaluation
+from regrow.report.history import History
 from regrow.report.validation import Validation
 
 DATA_KINDS = {"real": "real data", "sample": "sample data", "local": "a local file"}
@@ -86,7 +87,7 @@ class ReportData:
         data_facts: the facts of `clean`.
         training_facts: the facts of `train`.
         validation: the verdict on the data.
-        history: history.json.
+        history: the trainings.
         evaluation: what `evaluate` found.
         evaluation_dir: the directory that the figures' paths start from.
         decision: the gate's decision; its time is the report's, as the clock is not read here.
@@ -102,7 +103,7 @@ class ReportData:
     data_facts: Mapping[str, Any]
     training_facts: Mapping[str, Any]
     validation: Validation
-    history: Sequence[Mapping[str, Any]]
+    history: History
     evaluation: Evaluation
     evaluation_dir: Path
     decision: Decision

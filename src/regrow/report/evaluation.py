@@ -6,6 +6,7 @@ registry, Prefect's artifacts and the command line read it.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
-from regrow.base.errors import UserError
+from regrow.base.errors import UserError, list_problems
 from regrow.base.files import write_json
 
 FILE = "evaluation.json"
@@ -28,6 +29,12 @@ def _to_python(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+def _to_number(value: Any) -> Any:
+    """NaN for null, by which JSON states it."""
+    return math.nan if value is None else value
+
+
+Number = Annotated[float, BeforeValidator(_to_number)]
 Cell = Annotated[bool | int | float | str | None, BeforeValidator(_to_python)]
 
 
@@ -39,7 +46,7 @@ class Baseline(_Part):
     """One of the simple models that the result is compared with."""
 
     name: str
-    value: float
+    value: Number
 
 
 class Headline(_Part):
@@ -60,10 +67,10 @@ class Headline(_Part):
 
     metric: str
     label: str
-    value: float
+    value: Number
     direction: Direction = "minimize"
     unit: str = ""
-    spread: float = 0.0
+    spread: Number = 0.0
     seeds: int = 1
     baseline: Baseline | None = None
     simplest: Baseline | None = None
@@ -121,14 +128,19 @@ class Evaluation(_Part):
     """
 
     headline: Headline
-    metrics: dict[str, float]
+    metrics: dict[str, Number]
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def write(self, out: Path) -> None:
-        """Writes `evaluation.json` into the folder `out`."""
+    def write(self, out: Path, **counts: int) -> dict[str, Any]:
+        """Writes `evaluation.json` into the folder `out`.
+
+        Returns:
+            The facts of an evaluate stage: "metrics" and `counts`, such as test_rows.
+        """
         write_json(out / FILE, self.model_dump(mode="json"))
+        return {"metrics": self.metrics, **counts}
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -140,14 +152,10 @@ class Evaluation(_Part):
         try:
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            problems = [
-                f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}"
-                for item in error.errors()
-            ]
             raise UserError(
                 "the result of an evaluation does not have the required structure",
                 where=str(path),
-                received="\n".join(problems),
+                received=list_problems(error),
                 expected="the fields of regrow.report.evaluation.Evaluation",
                 remedies=[
                     "create an Evaluation in the model's evaluate stage and call its write method"

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import struct
 import tempfile
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from regrow.report.chart_style import dark_variant
-from regrow.report.curves import find_unit, group_curves, plot_curves
+from regrow.report.curves import group_curves, plot_curves
 from regrow.report.evaluation import Figure
+from regrow.report.history import History
 from regrow.report.numbers import humanise
 
 PICTURE_TYPES = {
@@ -52,25 +51,25 @@ class Picture:
         return self.dark is not None
 
 
-def draw_curves(history: Sequence[Mapping[str, Any]]) -> list[Picture]:
+def draw_curves(history: History) -> list[Picture]:
     """One chart per quantity in history.json, in the order met."""
-    names = [name for run in history for name, values in run["curves"].items() if len(values)]
-    quantities = list(dict.fromkeys(name.removeprefix("val_") for name in names))[:CURVE_LIMIT]
+    names = (name.removeprefix("val_") for name in history.names)
+    quantities = list(dict.fromkeys(names))[:CURVE_LIMIT]
     pictures = []
     with tempfile.TemporaryDirectory(prefix="regrow-report-") as folder:
         for n, quantity in enumerate(quantities):
             path = plot_curves(history, Path(folder) / f"{n}.png", quantity=quantity)
-            title = f"{humanise(quantity).capitalize()} per {find_unit(history)}"
+            title = f"{humanise(quantity).capitalize()} per {history.unit}"
             pictures.append(_load_picture(path, title, describe_curves(history, quantity)))
     return pictures
 
 
-def describe_curves(history: Sequence[Mapping[str, Any]], quantity: str) -> str:
+def describe_curves(history: History, quantity: str) -> str:
     """The caption of a curve's chart: how many runs there are, and how to read them."""
     groups = group_curves(history, quantity)
     lengths = [len(run) for curves in groups.values() for runs in curves.values() for run in runs]
     counts = {len(runs) for curves in groups.values() for runs in curves.values()}
-    unit = f"{find_unit(history)}s"
+    unit = f"{history.unit}s"
     epochs = f"{min(lengths)} to {max(lengths)}" if min(lengths) < max(lengths) else str(lengths[0])
     if max(counts) == 1:
         return f"One run of {epochs} {unit}." if len(groups) == 1 else f"Runs of {epochs} {unit}."

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from regrow.base.errors import UserError
+from regrow.base.errors import UserError, list_problems
 from regrow.report.evaluation import Table
 from regrow.report.numbers import TextTable, format_table
 
@@ -59,7 +59,7 @@ class Validation(_Read):
             raise UserError(
                 "the result of a validation does not have the required structure",
                 where=str(path),
-                received="\n".join(f"{item['loc']}: {item['msg']}" for item in error.errors()),
+                received=list_problems(error),
                 remedies=["remove it and run again to create a new one"],
             ) from error
 

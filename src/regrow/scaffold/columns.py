@@ -53,6 +53,24 @@ def guess_columns(frame: pd.DataFrame, where: str, target: str | None = None) ->
     """
     names = [str(name) for name in frame.columns]
     chosen = target or names[-1]
+    _check_target(frame, names, chosen, where)
+    guess = Guess(chosen, _guess_task(frame[chosen]))
+    if target is None:
+        guess.reasons.append(f"{chosen}: used as the target, because it is the last column")
+    for name in names:
+        if name != chosen:
+            _place(guess, frame[name], name)
+    if not (guess.numbers or guess.categories or guess.texts):
+        raise UserError(
+            "no column can be used as an input",
+            where=where,
+            received="\n".join(guess.reasons),
+            expected="a column with numbers, few different values, or text",
+        )
+    return guess
+
+
+def _check_target(frame: pd.DataFrame, names: list[str], chosen: str, where: str) -> None:
     if chosen not in names or frame.empty:
         raise UserError(
             "the table has no rows" if frame.empty else f"the table has no column {chosen!r}",
@@ -68,20 +86,6 @@ def guess_columns(frame: pd.DataFrame, where: str, target: str | None = None) ->
             expected="one number or text per row",
             remedies=["choose another column with --target"],
         )
-    guess = Guess(chosen, _guess_task(frame[chosen]))
-    if target is None:
-        guess.reasons.append(f"{chosen}: used as the target, because it is the last column")
-    for name in names:
-        if name != chosen:
-            _place(guess, frame[name], name)
-    if not (guess.numbers or guess.categories or guess.texts):
-        raise UserError(
-            "no column can be used as an input",
-            where=where,
-            received="\n".join(guess.reasons),
-            expected="a column with numbers, few different values, or text",
-        )
-    return guess
 
 
 def _guess_task(values: pd.Series) -> Task:

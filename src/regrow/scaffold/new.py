@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from regrow.base.errors import UserError
-from regrow.base.files import atomic_write
+from regrow.base.files import write_text
 from regrow.base.project_file import FILE, read_project
 from regrow.scaffold.columns import Guess, guess_columns
 from regrow.scaffold.examples import (
@@ -94,34 +94,33 @@ def make_model(
     package = name.replace("-", "_")
     _check_name(root, name, package)
     kind = KINDS[template]
-    address = f"data/{name}{kind.suffix}"
     with tempfile.TemporaryDirectory(prefix="regrow-") as temporary_folder:
         if data is None:
-            _check_free(root, address)
-            (root / "data").mkdir(parents=True, exist_ok=True)
-            kind.write_example(root / address)
-            source = root / address
+            address, source = _write_example(root, f"data/{name}{kind.suffix}", kind)
         else:
             address, source = _find_data(root, data, Path(temporary_folder))
         guess = _look_at(source, data, address, template, target)
-    values = _values(name, package, address, guess, kind.title)
-    files: dict[str, str] = {}
-    for path in sorted(f for f in _templates().list_templates() if f.startswith(f"{kind.folder}/")):
-        text = _templates().get_template(path).render(values)
-        files[f"{package}/{Path(path).name.removesuffix('.j2')}"] = text
-    files[f"{package}/__init__.py"] = ""
-    files[f"tests/test_{package}.py"] = _templates().get_template("test.py.j2").render(values)
+    files = _render(kind, package, _values(name, package, address, guess, kind.title))
     for path in files:
         _check_free(root, path)
-    project = _declare(root, package)
-    for path, text in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(root / path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    with atomic_write(root / FILE) as temporary:  # last, so that a model in it is whole
-        temporary.write_text(project, encoding="utf-8")
+    # The project's file is last, so that a model in it is whole.
+    for path, text in {**files, FILE: _declare(root, package)}.items():
+        write_text(root / path, text)
     shown = [path for path, text in files.items() if text]
     return Made(root, name, (FILE, *shown, *([] if data else [address])), guess)
+
+
+def _render(kind: Kind, package: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """The files of a model by their paths in the project."""
+    templates = _templates()
+    files = {
+        f"{package}/{Path(path).name.removesuffix('.j2')}": templates.get_template(path)
+        for path in sorted(templates.list_templates())
+        if path.startswith(f"{kind.folder}/")
+    }
+    files[f"tests/test_{package}.py"] = templates.get_template("test.py.j2")
+    rendered = {path: template.render(values) for path, template in files.items()}
+    return {**rendered, f"{package}/__init__.py": ""}
 
 
 def _look_at(
@@ -169,6 +168,13 @@ def _check_free(root: Path, path: str) -> None:
             expected="a path that does not exist yet",
             remedies=["choose another name, or move them away"],
         )
+
+
+def _write_example(root: Path, address: str, kind: Kind) -> tuple[str, Path]:
+    _check_free(root, address)
+    (root / address).parent.mkdir(parents=True, exist_ok=True)
+    kind.write_example(root / address)
+    return address, root / address
 
 
 def _find_data(root: Path, data: str, temporary: Path) -> tuple[str, Path]:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
+from regrow.base.secrets import has_credentials
 from regrow.sources.retries import LocationError, TransientFailure
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss")
@@ -50,7 +51,7 @@ def open_object(address: str) -> Iterator[BucketFile]:
     """
     from pyarrow import fs
 
-    if "@" in urlsplit(address).netloc and urlsplit(address).scheme.lower() in ("s3", "gs", "gcs"):
+    if has_credentials(address):
         raise LocationError(
             "the address contains credentials, but addresses are logged and displayed"
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from regrow.sources.catalog import Source
+    from regrow.sources.source import Source
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,12 @@ from regrow.base.digests import digest_file, digest_json
 from regrow.base.errors import DataError, SourceError, UserError
 from regrow.base.progress import Progress
 from regrow.sources.archives import CopiedFile, copy_stream, extract_members
-from regrow.sources.catalog import ABSENT, Source, digest_files, load_sources
+from regrow.sources.catalog import load_sources
 from regrow.sources.given import copy_given
-from regrow.sources.locations import is_at_hand, obtain
+from regrow.sources.locations import is_at_hand
+from regrow.sources.obtain import obtain
 from regrow.sources.retries import DEFAULT_RETRIES, Retries
+from regrow.sources.source import ABSENT, Source, digest_files
 
 __all__ = ["Source", "fetch", "is_at_hand", "load_sources", "source_version"]
 

@@ -16,9 +16,10 @@ from regrow.base.locks import exclusive
 from regrow.base.progress import Progress
 from regrow.base.settings import Settings
 from regrow.sources.announcements import SourceCheck
-from regrow.sources.catalog import UNPINNED, Source
-from regrow.sources.locations import Obtained, expect, obtain
+from regrow.sources.locations import expect
+from regrow.sources.obtain import Obtained, obtain
 from regrow.sources.retries import Retries
+from regrow.sources.source import UNPINNED, Source
 from regrow.sources.versions import Version, at_version, current_source, record_version
 from regrow.store.entry import FileInfo
 

@@ -19,8 +19,8 @@ from regrow.sources.archives import (
     extract_members,
     list_members,
 )
-from regrow.sources.catalog import Source
 from regrow.sources.packed import archive_kind, open_packed
+from regrow.sources.source import Source
 
 # What no module of Python's own unpacks.
 UNPACKED_BY_HAND = {

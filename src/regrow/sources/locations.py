@@ -4,34 +4,22 @@ package that contains it, the mirror, the source's own URLs.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from regrow.base.digests import digest_file
-from regrow.base.errors import SourceError, UserError
-from regrow.base.files import move_into_place
-from regrow.base.locks import exclusive
-from regrow.base.progress import Progress
 from regrow.base.secrets import hide_secrets
-from regrow.sources.archives import TooLarge, copy_stream
 from regrow.sources.buckets import BucketFile, is_bucket, open_object
-from regrow.sources.catalog import ABSENT, MirrorCopy, Plain, Source
-from regrow.sources.download import Expected, discard_part, download
+from regrow.sources.download import Expected
 from regrow.sources.queries import QueryFile, open_query
-from regrow.sources.remote_zip import download_member
-from regrow.sources.retries import LocationError, Retries
-
-# Where this process has fetched files of the cache from: a run may find them there later.
-_fetched: dict[Path, str] = {}
+from regrow.sources.retries import LocationError
+from regrow.sources.source import MirrorCopy, Plain, Source
 
 
 @dataclass(frozen=True)
@@ -68,15 +56,6 @@ class Location:
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-@dataclass(frozen=True)
-class Obtained:
-    """A whole file in the cache, and the location that this process read it from."""
-
-    path: Path
-    origin: str
-    expected: Expected
-
-
 def list_locations(source: Source, mirror: str | None) -> Iterator[Location]:
     """The locations outside the cache: a package, a mirror if there is one, a local path, URLs."""
     remote = source.remote
@@ -111,12 +90,12 @@ def expect(remote: Plain) -> Expected:
 
 def known_digests(source: Source) -> list[str]:
     """The SHA-256 of every file that may stand for the source in the cache."""
-    return [expected.sha256 for expected in _wanted(source)]
+    return [expected.sha256 for expected in expect_cached(source)]
 
 
 def is_cached(source: Source, downloads: Path) -> bool:
     """Whether the cache has the source's file; its content is not checked."""
-    return any(cache_path(downloads, expected).exists() for expected in _wanted(source))
+    return any(cache_path(downloads, expected).exists() for expected in expect_cached(source))
 
 
 def is_at_hand(source: Source, downloads: Path, mirror: str | None) -> bool:
@@ -127,50 +106,10 @@ def is_at_hand(source: Source, downloads: Path, mirror: str | None) -> bool:
     )
 
 
-def obtain(
-    source: Source, downloads: Path, mirror: str | None, progress: Progress, retries: Retries
-) -> Obtained:
-    """Finds the source's file in the cache, or fetches it from the first location that provides it.
-
-    Two processes at the same time fetch it once. A kill leaves at most a partial file, which the
-    next attempt resumes.
-
-    Raises:
-        SourceError: no location provided it.
-        UserError: the cache cannot be written.
+def expect_cached(source: Source) -> list[Expected]:
+    """The files that may stand for a source in the cache: upstream's, and a mirror's own archive of
+    its members, even if no mirror is set.
     """
-    locations = list(list_locations(source, mirror))
-    failures: list[tuple[str, LocationError]] = []
-    if source.remote.sha256 is None and not source.remote.is_checked_first:
-        raise _explain_failures(source, mirror, failures)
-    try:
-        with exclusive(downloads / f".lock-{source.remote.digest or source.name}"):
-            for expected in _wanted(source):
-                cached = cache_path(downloads, expected)
-                if not cached.exists():
-                    continue
-                if digest_file(cached) == expected.sha256:
-                    known = f"{source.remote.name} in the cache"
-                    return Obtained(cached, _fetched.get(cached, known), expected)
-                cached.unlink()
-                failures.append((str(cached), LocationError("corrupt and therefore removed")))
-            for location in locations:
-                try:
-                    return _fetch(source, location, downloads, progress, retries)
-                except LocationError as error:
-                    failures.append((location.shown, error))
-    except OSError as error:
-        raise UserError(
-            "the download cache cannot be used",
-            where=str(error.filename or downloads),
-            received=error.strerror or str(error),
-            remedies=["free up space or allow writing there", "set REGROW_HOME to another folder"],
-        ) from error
-    raise _explain_failures(source, mirror, failures)
-
-
-def _wanted(source: Source) -> list[Expected]:
-    """The upstream file, and the mirror's own archive of its members, even if no mirror is set."""
     remote, copy = source.remote, source.remote.mirror
     wanted = [Expected(remote.sha256, remote.bytes)] if remote.sha256 else []
     if isinstance(copy, MirrorCopy):
@@ -181,43 +120,6 @@ def _wanted(source: Source) -> list[Expected]:
 def cache_path(downloads: Path, expected: Expected) -> Path:
     """Where the cache keeps a file, by its digest."""
     return downloads / expected.sha256[:2] / expected.sha256
-
-
-def _fetch(
-    source: Source, location: Location, downloads: Path, progress: Progress, retries: Retries
-) -> Obtained:
-    # One partial file for each location, because two locations may serve different bytes. It is
-    # kept after a kill and continued, unlike the temporary file of `atomic_write`.
-    stem = f".tmp-{source.remote.digest[:16] or source.name}-"
-    name = hashlib.sha256(location.address.encode()).hexdigest()[:8]
-    part = downloads / f"{stem}{name}.part"
-    report = partial(progress, f"downloading {source.remote.name}")
-    if location.is_http:
-        get = download_member if "#" in location.address else download
-        get(
-            location.address,
-            part,
-            location.expected,
-            report=report,
-            retries=retries,
-            headers=location.headers,
-        )
-    else:
-        try:
-            _copy_whole(location, part)
-        except LocationError:
-            discard_part(part)
-            raise
-    expected = location.expected
-    if not expected.sha256:
-        expected = Expected(digest_file(part), part.stat().st_size)
-    target = cache_path(downloads, expected)
-    target.parent.mkdir(exist_ok=True)
-    move_into_place(part, target)
-    for left in downloads.glob(f"{stem}*"):
-        left.unlink()
-    _fetched[target] = location.shown
-    return Obtained(target, location.shown, expected)
 
 
 class FolderFile:
@@ -287,70 +189,3 @@ def open_file(location: Location) -> Iterator[FolderFile | BucketFile | QueryFil
     else:
         with open_in_folder(location) as file:
             yield file
-
-
-def _copy_whole(location: Location, part: Path) -> None:
-    expected = location.expected
-    with open_file(location) as reader:
-        try:
-            copied = copy_stream(reader, part, limit_bytes=expected.limit_bytes)
-        except TooLarge as error:
-            reason = f"different file: more than {expected.limit_bytes} bytes; expected {expected}"
-            raise LocationError(reason, kind="changed") from error
-    problem = expected.find_problem(part, copied.sha256)
-    if problem is None:
-        return
-    short = expected.bytes is not None and copied.bytes < expected.bytes
-    raise LocationError(
-        f"{'corrupt: too short' if short else 'different file'}; {problem}",
-        kind="corrupt" if short else "changed",
-    )
-
-
-def _explain_failures(
-    source: Source, mirror: str | None, failures: list[tuple[str, LocationError]]
-) -> SourceError:
-    remote = source.remote
-    kinds = {error.kind for _, error in failures}
-    verdict = ""
-    if "changed" in kinds:
-        verdict = "; it has changed upstream"
-    elif "corrupt" in kinds:
-        verdict = "; the received data was corrupt"
-    remedies = []
-    if remote.mirror is not None:
-        remedies.append(
-            f"mirror: set REGROW_MIRROR to a folder or an http(s) URL that has {source.mirror_path}"
-            + ("" if mirror else " (currently not set)")
-        )
-    if source.sample:
-        remedies.append("--sample: use the shipped sample instead of real data")
-    remedies.append(
-        f"--source {source.name}=PATH: use a local {source.file}, or an archive that contains it"
-    )
-    if source.optional:
-        remedies.append(f"--data-version {source.name}={ABSENT}: leave it out; {source.optional}")
-    if source.remedy:
-        remedies.append(source.remedy)
-    if "changed" in kinds and source.refresh:
-        remedies.insert(0, f"regrow refresh --source {source.name}: adopt the new version")
-    if "changed" in kinds:
-        remedies.append(
-            f"if the different file is correct, remove REGROW_HOME/sources/{source.name}.jsonl, "
-            "which pins the first file"
-            if remote.evidence and remote.sha256
-            else "if the different file is correct, write its sha256 and size to data/sources.toml"
-        )
-    return SourceError(
-        f"no location provided {remote.name} of the source {source.name}{verdict}",
-        received="\n".join(f"{address}: {error.reason}" for address, error in failures)
-        or "there is no location to download from: no URL is declared"
-        + ("" if mirror else " and REGROW_MIRROR is not set"),
-        expected=str(expect(remote))
-        if remote.sha256 or remote.is_checked_first
-        else f"use your own file: no sha256 of {remote.name} has been published to verify one",
-        remedies=remedies,
-        transient=any(error.transient for _, error in failures),
-        absent=all(error.kind == "absent" for _, error in failures),
-        optional=source.optional is not None,
-    )

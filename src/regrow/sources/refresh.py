@@ -1,61 +1,32 @@
 """Looks for new versions of the sources upstream, and records them.
 
-The locations are those of a run, in the same order, without the cache. The first that answers
-counts. While an earlier one fails, what a later one has is compared and not recorded: it may be an
-older state, and whoever can make the first fail could choose the data.
+While a location fails, what a later one has is compared and not recorded: it may be an older
+state, and whoever can make the first fail could choose the data.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
-from regrow.base.errors import DataError, RegrowError, SourceError, UserError, is_transient
-from regrow.base.file_kinds import name_kind
+from regrow.base.errors import RegrowError, SourceError, UserError, is_transient
 from regrow.base.files import move_into_place
 from regrow.base.home import Home
 from regrow.base.layout import ensure_layout
 from regrow.base.locks import exclusive
 from regrow.base.progress import Progress
 from regrow.base.settings import Settings
-from regrow.sources.announcements import Notes, SourceCheck, read_notes, write_notes
-from regrow.sources.archives import extract_members
-from regrow.sources.catalog import UNPINNED, Source, declared_sources, digest_files
+from regrow.sources.announcements import SourceCheck, read_notes, write_notes
+from regrow.sources.catalog import declared_sources
 from regrow.sources.download import Expected, discard_part
 from regrow.sources.first_sight import pin_first
-from regrow.sources.locations import Location, cache_path, list_locations
-from regrow.sources.retries import LocationError, Retries, make_retries
-from regrow.sources.upstream import UpstreamFile, read_upstream
-from regrow.sources.versions import (
-    Version,
-    current_source,
-    members_of,
-    read_versions,
-    record_version,
-)
+from regrow.sources.locations import cache_path
+from regrow.sources.look import Look, is_current, look_at
+from regrow.sources.retries import Retries, make_retries
+from regrow.sources.source import UNPINNED, Source, digest_files
+from regrow.sources.versions import Version, current_source, read_versions, record_version
 from regrow.store.entry import FileInfo
-
-# What is read of a source, and unpacked, while its lock is held.
-CHECKED = ".tmp-check-"
-
-
-@dataclass(frozen=True)
-class Look:
-    """What was found at the first location that answered.
-
-    Attributes:
-        failures: the locations before it that did not respond, with their reasons.
-        members: the files that are taken out of an archive that is not the one in use.
-    """
-
-    location: Location
-    file: UpstreamFile
-    failures: Sequence[str]
-    members: Mapping[str, FileInfo]
 
 
 def list_refreshed(settings: Settings) -> list[str]:
@@ -91,38 +62,38 @@ def check_source(
         UserError: no such source, or not one that may change.
         SourceError: no location answered with the source.
     """
-    source = _declared(name, settings)
+    source, retries = _declared(name, settings), retries or make_retries(settings)
     ensure_layout(settings.home)
     if source.remote.is_checked_first:
-        return pin_first(source, settings, progress, retries or make_retries(settings))
+        return pin_first(source, settings, progress, retries)
     progress(f"checking {name}", 0, 0)  # a location that does not answer takes a while
-    downloads = settings.home.downloads
     # `regrow gc` takes this lock before it removes a download, so that it finds a new file and
     # its record, or neither.
     with exclusive(settings.home.source_lock(name)):
-        # What a process left that was killed while it unpacked.
-        shutil.rmtree(downloads / f"{CHECKED}{name}.files", ignore_errors=True)
         current = current_source(settings.home, source)
         notes = read_notes(settings.home, name)
-        look = _read_first(
-            source, current, notes, settings, progress, retries or make_retries(settings)
-        )
-        part = look.file.part
+        look = look_at(source, current, notes, settings, progress, retries)
         try:
             check, version = _compare(source, current, look)
             if version is not None:
                 check, version = _decide(check, version, look, source, settings, allow_older)
-            if version is not None and part is not None:
-                target = cache_path(downloads, Expected(look.file.hint.sha256))
-                target.parent.mkdir(parents=True, exist_ok=True)
-                move_into_place(part, target)
-                record_version(settings.home, version)
+            if version is not None:
+                _adopt(version, look, settings.home)
         finally:
-            if part is not None:
-                discard_part(part)
+            if look.file.part is not None:
+                discard_part(look.file.part)
         hints = {**notes.hints, look.location.shown: look.file.hint}
         write_notes(settings.home, name, notes.model_copy(update={"hints": hints}))
     return check
+
+
+def _adopt(version: Version, look: Look, home: Home) -> None:
+    """Makes what was read the cached file of a version, and records that."""
+    assert look.file.part is not None
+    target = cache_path(home.downloads, Expected(look.file.hint.sha256))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    move_into_place(look.file.part, target)
+    record_version(home, version)
 
 
 def describe_failure(name: str, error: BaseException) -> SourceCheck:
@@ -176,79 +147,6 @@ def _declared(name: str, settings: Settings) -> Source:
     )
 
 
-def _read_first(
-    source: Source,
-    current: Source,
-    notes: Notes,
-    settings: Settings,
-    progress: Progress,
-    retries: Retries,
-) -> Look:
-    downloads = settings.home.downloads
-    downloads.mkdir(parents=True, exist_ok=True)
-    part = downloads / f"{CHECKED}{source.name}.part"
-    report = partial(progress, f"checking {source.name}")
-    errors: list[tuple[str, LocationError]] = []
-    for location in list_locations(source, settings.mirror):
-        if location.package or "#" in location.address:
-            continue
-        known = notes.hints.get(location.shown)
-        if known is not None and not _is_current(known.sha256, source, current, location):
-            known = None  # it describes another file than the one in use
-        try:
-            found = read_upstream(location, known, part, report, retries)
-            members = _read_members(source, current, location, found)
-        except LocationError as error:
-            errors.append((location.shown, error))
-            continue
-        # A location that says that it has no such file has answered.
-        failed = [f"{place} ({e.reason})" for place, e in errors if e.kind != "absent"]
-        return Look(location, found, failed, members)
-    raise SourceError(
-        f"no location could be checked for {source.name}",
-        received="\n".join(f"{address}: {error.reason}" for address, error in errors)
-        or "it has no address, and no mirror is set",
-        remedies=["try again later; the recorded version stays in use"],
-        transient=any(error.transient for _, error in errors),
-    )
-
-
-def _read_members(
-    source: Source, current: Source, location: Location, file: UpstreamFile
-) -> dict[str, FileInfo]:
-    """The files in an archive that is not the one in use.
-
-    Raises:
-        LocationError: it does not have them, so it is no version of the source.
-    """
-    part = file.part
-    if part is None or source.archive is None:
-        return {}
-    if _is_current(file.hint.sha256, source, current, location):
-        return {}
-    unpacked = part.with_suffix(".files")
-    try:
-        files = extract_members(part, members_of(source), unpacked)
-    except DataError as error:
-        kind = name_kind(part)
-        discard_part(part)
-        received = error.received or kind
-        raise LocationError(
-            f"the received file is not the source: {error.what}"
-            + (f" ({received})" if received else "")
-        ) from error
-    finally:
-        shutil.rmtree(unpacked, ignore_errors=True)
-    return {path: FileInfo(sha256=f.sha256, bytes=f.bytes) for path, f in files.items()}
-
-
-def _is_current(sha256: str, source: Source, current: Source, location: Location) -> bool:
-    """Whether a file is the one in use; a mirror may have its own archive of the declared files."""
-    if sha256 == current.remote.sha256:
-        return True
-    return source.version == current.version and sha256 == location.expected.sha256
-
-
 def _compare(source: Source, current: Source, look: Look) -> tuple[SourceCheck, Version | None]:
     """The result by digest, and the version to record if the file is a new one."""
     before, file, location = current.version, look.file, look.location
@@ -259,13 +157,13 @@ def _compare(source: Source, current: Source, look: Look) -> tuple[SourceCheck, 
         previous=before,
         found=before,
         origin=location.shown,
-        reason=_name_failures(look),
+        reason=look.remark,
     )
     if file.part is None:
         return check, None
     size = file.part.stat().st_size
     check = check.model_copy(update={"downloaded_bytes": size})
-    if _is_current(file.hint.sha256, source, current, location):
+    if is_current(file.hint.sha256, source, current, location):
         return check, None
     digest = file.hint.sha256
     if source.archive is not None:
@@ -284,10 +182,6 @@ def _compare(source: Source, current: Source, look: Look) -> tuple[SourceCheck, 
     return check.model_copy(update=found), version
 
 
-def _name_failures(look: Look) -> str:
-    return f"{', '.join(look.failures)} did not respond" if look.failures else ""
-
-
 def _decide(
     check: SourceCheck,
     version: Version,
@@ -299,7 +193,7 @@ def _decide(
     """What becomes of another file: it is recorded, or the result says why not."""
     repacked = check.outcome == "repacked"
     if look.failures:
-        reason = f"{_name_failures(look)}; {look.location.shown} has a different file"
+        reason = f"{look.remark}; {look.location.shown} has a different file"
     elif repacked or allow_older or version.version not in _list_known(source, settings.home):
         return check, version
     else:

@@ -16,7 +16,7 @@ from regrow.base.errors import UserError
 from regrow.base.files import append_line
 from regrow.base.home import Home
 from regrow.sources.archives import MemberInfo
-from regrow.sources.catalog import ABSENT, UNPINNED, MirrorCopy, Source
+from regrow.sources.source import ABSENT, UNPINNED, MirrorCopy, Source
 from regrow.store.entry import FileInfo
 
 

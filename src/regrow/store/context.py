@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -92,7 +92,3 @@ class StageContext:
     out: Path
     scratch: Path
     progress: Progress
-
-
-StageFunction = Callable[[StageContext], dict[str, Any]]
-"""A stage: reads `inputs`, writes files into `out`, returns facts (JSON) kept in its manifest."""

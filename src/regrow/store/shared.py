@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from regrow.base.errors import Unreachable, UserError
+from regrow.base.secrets import has_credentials
 from regrow.base.settings import Settings
 from regrow.store.entry import MANIFEST, Entry, Manifest, find_changes, find_damage
 from regrow.store.signatures import NotSigned, Signer
@@ -46,8 +46,7 @@ class SharedStore:
         from pyarrow import fs
 
         self._signer = Signer(key)
-
-        if "@" in urlsplit(url).netloc:
+        if has_credentials(url):
             raise UserError(
                 "the address contains credentials, but addresses are logged and displayed",
                 where="REGROW_SHARED_STORE",

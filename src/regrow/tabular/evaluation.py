@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from regrow.report.charts import plot_comparison, plot_scatter
-from regrow.report.evaluation import Comparison, Evaluation, Figures, Table
+from regrow.report.evaluation import Comparison, Evaluation, Figures, Scores, Table
 from regrow.tabular.baselines import CONSTANT, answer_with_baselines
 from regrow.tabular.inputs import compute_features, encode, encode_target, find_layer
 from regrow.tabular.prediction import describe
@@ -43,23 +43,13 @@ def evaluate(model: Any, ctx: StageContext) -> dict[str, Any]:
     runs = [
         model.scores(actual, answer(each, rows)) for each in load_runs(train.path, GROUP).values()
     ]
-    answers = answer_with_baselines(
-        columns.task,
-        model.baselines(),
-        _read_training(parts["train"], columns, layer),
-        compute_features(layer, rows),
-        len(layer.labels),
-        ctx.progress,
-    )
-    comparison = Comparison(
-        "network", runs, {name: model.scores(actual, found) for name, found in answers.items()}
-    )
+    baselines = _measure_baselines(model, parts["train"], layer, rows, actual, ctx.progress)
+    comparison = Comparison("network", runs, baselines)
     found = answer(network, rows)
-    describe(parts["test"], columns, found, layer.labels).to_parquet(
-        ctx.out / "predictions.parquet", index=False
-    )
+    predictions = describe(parts["test"], columns, found, layer.labels)
+    predictions.to_parquet(ctx.out / "predictions.parquet", index=False)
     published = model.scores(actual, found)
-    evaluation = Evaluation(
+    return Evaluation(
         headline=comparison.headline(
             gate.metric,
             f"{gate.metric} of {columns.target} on {len(rows):,} test rows",
@@ -71,9 +61,7 @@ def evaluate(model: Any, ctx: StageContext) -> dict[str, Any]:
         tables=_tabulate(comparison, published, gate, actual, found, layer.labels),
         figures=_draw(ctx.out, columns, gate, comparison, actual, found),
         notes=(_describe_split(parts, columns),),
-    )
-    evaluation.write(ctx.out)
-    return {"metrics": evaluation.metrics, "test_rows": len(rows)}
+    ).write(ctx.out, test_rows=len(rows))
 
 
 def score(model: Any, network: Any, table: Path) -> dict[str, float]:
@@ -86,9 +74,20 @@ def score(model: Any, network: Any, table: Path) -> dict[str, float]:
     return found
 
 
-def _read_training(frame: Any, columns: Columns, layer: Any) -> tuple[Any, Any]:
-    target = encode_target(frame, columns, layer.labels)
-    return compute_features(layer, encode(frame, layer)), target
+def _measure_baselines(
+    model: Any, training: pd.DataFrame, layer: Any, rows: Any, actual: Any, progress: Any
+) -> dict[str, Scores]:
+    """The scores of the simple models on the encoded test rows."""
+    known = compute_features(layer, encode(training, layer))
+    answers = answer_with_baselines(
+        model.table.task,
+        model.baselines(),
+        (known, encode_target(training, model.table, layer.labels)),
+        compute_features(layer, rows),
+        len(layer.labels),
+        progress,
+    )
+    return {name: model.scores(actual, found) for name, found in answers.items()}
 
 
 def _tabulate(

@@ -8,23 +8,21 @@
             ...
 
 Its `ModelSpec` is made from it. Stages run in `regrow.tabular` and call the methods of the class; a
-stage can only use the members that `STAGES` lists for it, because only those, and the names that
-they use, are in its fingerprint.
+stage can only use the members that `stages.py` lists for it.
 """
 
 from __future__ import annotations
 
-import sys
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from regrow.base.errors import UserError
-from regrow.base.spec import Card, Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.base.spec import Card, Gate, ModelConfig, ModelSpec
+from regrow.tabular.stages import Members
 
 if TYPE_CHECKING:
     import keras
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from regrow.tabular.inputs import TableInputs
 
 Task = Literal["regression", "binary", "classes"]
-PRESETS = "settings.toml"
 
 # How a task is judged unless the model says otherwise: the metric, which way is better, the margin.
 GATES: Mapping[Task, Gate] = {
@@ -148,29 +145,6 @@ class Split:
     validation: float = 0.15
 
 
-class Stage(NamedTuple):
-    """What a stage of a `Model` runs: the modules of regrow, and members of the class."""
-
-    modules: tuple[str, ...]
-    members: tuple[str, ...]
-    reads_settings: bool = False
-
-
-TABULAR = "regrow.tabular"
-STAGES: Mapping[str, Stage] = {
-    "clean": Stage((f"{TABULAR}.cleaning",), ("table", "clean")),
-    "validate": Stage((), ("table", "expectations")),
-    "train": Stage(
-        (f"{TABULAR}.training",), ("table", "split", "network", "optimizer", "loss"), True
-    ),
-    "evaluate": Stage(
-        (f"{TABULAR}.evaluation",),
-        ("table", "split", "gate", "scores", "baselines", "name"),
-        True,
-    ),
-}
-
-
 class Model:
     """Base class for models of tables. `data` and `table` are required; all else has a default.
 
@@ -243,7 +217,9 @@ class Model:
         Raises:
             UserError: the class lacks something, or has it of another kind.
         """
-        return _make_spec(cls)
+        from regrow.tabular.specification import make_spec
+
+        return make_spec(cls)
 
     @classmethod
     def run_clean(cls, ctx: StageContext) -> dict[str, Any]:
@@ -301,115 +277,3 @@ class Model:
         from regrow.tabular.cleaning import read_inputs
 
         return read_inputs(cls(), [path])
-
-
-class Members:
-    """A model as a stage sees it: only with the members that are in the stage's fingerprint."""
-
-    def __init__(self, model: Model, stage: str) -> None:
-        self._model = model
-        self._stage = stage
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in STAGES[self._stage].members:
-            raise AttributeError(f"stage {self._stage} does not declare the member {name!r}")
-        return getattr(self._model, name)
-
-
-def _make_spec(kind: type[Model]) -> ModelSpec:
-    package = kind.__module__.rpartition(".")[0] or kind.__module__
-    kind.name = package.rpartition(".")[2].replace("_", "-")
-    _check(kind)
-    gate = kind.gate or GATES[kind.table.task]
-    kind.gate = gate
-    path = f"{kind.__module__}:{kind.__qualname__}"
-    source = kind.data if isinstance(kind.data, str) else str(kind.data.get("name", kind.name))
-    table = {} if isinstance(kind.data, str) else dict(kind.data)
-    table.pop("name", None)
-    settings = tuple(kind.Config.model_fields)
-    runs = {"validate": "list_expectations"}
-    return ModelSpec(
-        name=kind.name,
-        title=kind.title or f"{kind.table.target} of {kind.name}",
-        description=kind.description or (kind.__doc__ or "").strip(),
-        config=kind.Config,
-        presets={"default": {}, **_read_presets(kind)},
-        sources=(source,),
-        declares={source: table} if table else {},
-        stages={
-            name: StageSpec(
-                f"{path}.{runs.get(name, f'run_{name}')}",
-                settings if stage.reads_settings else (),
-                modules=stage.modules,
-                members=stage.members,
-            )
-            for name, stage in STAGES.items()
-        },
-        gate=replace(gate, score=f"{path}.run_score"),
-        predict=f"{path}.run_predict",
-        predict_frame=f"{path}.run_predict_frame",
-        read_inputs=f"{path}.run_read",
-        card=kind.card,
-        id_column=kind.table.id or kind.table.time,
-    )
-
-
-def _check(kind: type[Model]) -> None:
-    wanted: dict[str, tuple[Any, str]] = {
-        "data": ((Mapping, str), 'regrow.csv("...") or the name of a source'),
-        "table": (Columns, "regrow.columns(...)"),
-        "split": (Split, "regrow.Split(...)"),
-    }
-    for name, (types, expected) in wanted.items():
-        value = getattr(kind, name, None)
-        if not isinstance(value, types):
-            raise _wrong(kind, name, "nothing" if value is None else repr(value), expected)
-    if not (isinstance(kind.Config, type) and issubclass(kind.Config, TrainingConfig)):
-        raise _wrong(kind, "Config", repr(kind.Config), "a subclass of regrow.TrainingConfig")
-    if kind.gate is not None and not isinstance(kind.gate, Gate):
-        raise _wrong(kind, "gate", repr(kind.gate), "regrow.Gate(...)")
-    shares = (kind.split.test, kind.split.validation)
-    if not all(0 < share < 1 for share in shares):
-        raise _wrong(kind, "split", str(shares), "shares between 0 and 1")
-    by = kind.split.by
-    if by in ("time", "group") and getattr(kind.table, by) is None:
-        raise _wrong(kind, "split", f"by {by!r}", f"a column for {by} in regrow.columns(...)")
-
-
-def _wrong(kind: type[Model], name: str, received: str, expected: str) -> UserError:
-    return UserError(
-        f"the model {kind.name!r} is not defined correctly",
-        where=f"{kind.__module__}.{kind.__qualname__}.{name}",
-        received=received,
-        expected=expected,
-        remedies=[f"regrow check {kind.name} runs further checks"],
-    )
-
-
-def _read_presets(kind: type[Model]) -> dict[str, dict[str, Any]]:
-    """The presets in settings.toml beside the model's module."""
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    path = Path(file).with_name(PRESETS) if file else None
-    if path is None or not path.is_file():
-        return {}
-    received = ""
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        received = str(error)
-    else:
-        wrong = [
-            f"{preset}.{name}"
-            for preset, values in tables.items()
-            for name in (values if isinstance(values, dict) else {"": None})
-            if name not in kind.Config.model_fields
-        ]
-        if not wrong:
-            return tables
-        received = ", ".join(wrong)
-    raise UserError(
-        f"the presets of {kind.name} are not valid",
-        where=str(path),
-        received=received,
-        expected=f"a table of settings for each preset: {', '.join(kind.Config.model_fields)}",
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from functools import partial
 from pathlib import Path
@@ -18,12 +17,12 @@ from regrow.tabular.inputs import TableInputs, compute_features, encode, encode_
 from regrow.tabular.splitting import split_rows
 from regrow.training.determinism import set_seed
 from regrow.training.fit import fit
-from regrow.training.inference import load_model, save_example
 from regrow.training.plan import FitPlan
-from regrow.training.seeds import record_of, run_trainings
+from regrow.training.seeds import describe_published, record_of, run_trainings
 
 if TYPE_CHECKING:
     from regrow.layers.table_features import TableFeatures
+    from regrow.report.history import TrainingRecord
     from regrow.store.context import StageContext
     from regrow.tabular.model import Columns, Task
 
@@ -72,10 +71,8 @@ def train(model: Any, ctx: StageContext) -> dict[str, Any]:
             for seed in range(ctx.config.seeds)
         },
     )
-    published = load_model(ctx.out / "model.keras")
-    save_example(ctx.out / "example.npz", published, rows["validation"][:EXAMPLE_ROWS])
     profile = profile_table(parts["train"], [*columns.inputs, columns.target])
-    (ctx.out / "profile.json").write_text(json.dumps(profile))
+    describe_published(ctx, rows["validation"][:EXAMPLE_ROWS], profile)
     return {**facts, **{f"{name}_rows": len(part) for name, part in parts.items()}}
 
 
@@ -87,7 +84,7 @@ def _train_one(
     training: tuple[Any, Any],
     held_out: tuple[Any, Any],
     kept: Path,
-) -> tuple[keras.Model, dict[str, Any]]:
+) -> tuple[keras.Model, TrainingRecord]:
     config, task = ctx.config, model.table.task
     set_seed(seed, deterministic=config.deterministic)
     x, y = training
@@ -111,7 +108,7 @@ def _train_one(
         checkpoint=kept,
         on_epoch=lambda done, _values: ctx.progress(f"seed {seed}", done, config.epochs),
     )
-    record = record_of(result) | {"val_loss": min(result.curves["val_loss"])}
+    record = record_of(result, val_loss=min(result.curves["val_loss"]))
     return publish_network(layer, core, task, offset, scale), record
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regrow.base.files import write_json
 from regrow.base.progress import note
+from regrow.report.history import PASSING, History, TrainingRecord
 
 if TYPE_CHECKING:
     import keras
@@ -17,15 +19,12 @@ if TYPE_CHECKING:
     from regrow.store.context import StageContext
     from regrow.training.fit import FitResult
 
-# Of a training's record, what is not in the result: repeated, the same training is the same result.
-PASSING = ("seconds", "resumed_from")
-
-Enough = Callable[[Mapping[str, Any]], bool]
-Training = Callable[[Path], "tuple[keras.Model, dict[str, Any]]"]
+Enough = Callable[[TrainingRecord], bool]
+Training = Callable[[Path], "tuple[keras.Model, TrainingRecord | Mapping[str, Any]]"]
 """Called with a folder for checkpoints that outlives a kill; returns the model and its record.
 
-The record is JSON: "curves" (values per epoch by name), "val_loss" (the training with the smallest
-one is the best), "seconds", and what else is worth keeping: see `record_of`.
+`record_of` makes a record; as plain JSON it has the fields of `TrainingRecord`. The training with
+the smallest `val_loss` is the best.
 """
 
 
@@ -52,35 +51,52 @@ def run_trainings(
     """
     from regrow.training.inference import load_model
 
-    (ctx.out / "runs").mkdir()
-    history: list[dict[str, Any]] = []
-    for number, (label, training) in enumerate(trainings.items()):
-        is_next_group = bool(history) and _group(label) != _group(history[-1]["run"])
-        if enough and is_next_group and any(enough(run) for run in history):
-            break
-        ctx.progress("trainings", number, len(trainings))
-        kept = ctx.scratch / label.replace("/", "-")
-        history.append({"run": label, **_train_once(kept, training)})
-        shutil.copyfile(kept / "model.keras", _model_path(ctx, label))
-    ctx.progress("trainings", len(trainings), len(trainings))
-    groups = published or [_group(next(iter(trainings)))]
-    best = min(
-        (run for run in history if _group(run["run"]) in groups),
-        key=lambda run: run["val_loss"],
-    )
-    chosen = _model_path(ctx, best["run"])
-    shutil.copyfile(chosen, ctx.out / "model.keras")
-    kept_facts = [{k: v for k, v in run.items() if k not in PASSING} for run in history]
-    write_json(ctx.out / "history.json", kept_facts)
+    runs = _train_all(ctx, trainings, enough)
+    groups = published or [runs[0].group]
+    best = min((run for run in runs if run.group in groups), key=lambda run: run.loss)
+    shutil.copyfile(ctx.out / best.path, ctx.out / "model.keras")
+    # Repeated, the same training is the same result.
+    History(runs).write(ctx.out, omit=PASSING)
     return {
-        "parameters": load_model(chosen).count_params(),
-        "published_run": best["run"],
-        "runs": len(history),
-        "seconds": round(sum(run["seconds"] for run in history), 2),
+        "parameters": load_model(ctx.out / best.path).count_params(),
+        "published_run": best.run,
+        "runs": len(runs),
+        "seconds": History(runs).seconds,
     }
 
 
-def _train_once(kept: Path, training: Training) -> dict[str, Any]:
+def _train_all(
+    ctx: StageContext, trainings: Mapping[str, Training], enough: Enough | None
+) -> list[TrainingRecord]:
+    """The records of the trainings; their models are copied to the result."""
+    (ctx.out / "runs").mkdir()
+    runs: list[TrainingRecord] = []
+    for number, (label, training) in enumerate(trainings.items()):
+        is_next_group = bool(runs) and label.rpartition("/")[0] != runs[-1].group
+        if enough and is_next_group and any(map(enough, runs)):
+            break
+        ctx.progress("trainings", number, len(trainings))
+        kept = ctx.scratch / label.replace("/", "-")
+        runs.append(replace(_train_once(kept, training), run=label))
+        shutil.copyfile(kept / "model.keras", ctx.out / runs[-1].path)
+    ctx.progress("trainings", len(trainings), len(trainings))
+    return runs
+
+
+def describe_published(ctx: StageContext, inputs: Any, profile: Mapping[str, Any]) -> None:
+    """Writes what is kept beside `model.keras`: `example.npz` and `profile.json`.
+
+    Args:
+        inputs: some inputs, which are kept with what the model answers.
+        profile: of the training data; see `profile_table`.
+    """
+    from regrow.training.inference import load_model, save_example
+
+    save_example(ctx.out / "example.npz", load_model(ctx.out / "model.keras"), inputs)
+    (ctx.out / "profile.json").write_text(json.dumps(profile))
+
+
+def _train_once(kept: Path, training: Training) -> TrainingRecord:
     """The record of a training, which is done unless an earlier process has finished it."""
     import keras
 
@@ -92,16 +108,17 @@ def _train_once(kept: Path, training: Training) -> dict[str, Any]:
         kept.mkdir(parents=True, exist_ok=True)
         keras.utils.clear_session()
         try:
-            model, facts = training(kept)
+            model, found = training(kept)
         finally:
             release_seed()
         _forget_optimizers(model)
         save_model(model, kept / "model.keras")
-        write_json(record, facts)  # last, since it marks the training as finished
+        if not isinstance(found, TrainingRecord):
+            found = TrainingRecord.from_json(found, f"training {kept.name}")
+        write_json(record, found.to_json())  # last, since it marks the training as finished
     else:
         note(f"training {kept.name} was already finished by an earlier, interrupted run")
-    found: dict[str, Any] = json.loads(record.read_text())
-    return found
+    return TrainingRecord.from_json(json.loads(record.read_text(encoding="utf-8")), str(record))
 
 
 def _forget_optimizers(model: keras.Model) -> None:
@@ -116,35 +133,33 @@ def _forget_optimizers(model: keras.Model) -> None:
             part.compiled = False
 
 
-def _model_path(ctx: StageContext, label: str) -> Path:
-    return ctx.out / "runs" / f"{label.replace('/', '-')}.keras"
-
-
-def _group(label: str) -> str:
-    return label.rpartition("/")[0]
-
-
 def record_of(
-    shown: FitResult, phases: Mapping[str, FitResult] | None = None, /, **more: Any
-) -> dict[str, Any]:
+    shown: FitResult,
+    phases: Mapping[str, FitResult] | None = None,
+    /,
+    *,
+    val_loss: float | None = None,
+    **more: Any,
+) -> TrainingRecord:
     """The record of a training.
 
     Args:
-        shown: the part whose curves are shown, and whose last "val_loss" counts.
+        shown: the part whose curves are shown.
         phases: all parts of the training, by name; by default `shown` is the only one.
+        val_loss: the loss that counts; by default the last one of `shown`.
         more: what else is kept, as JSON.
     """
     results = list(phases.values()) if phases else [shown]
-    return {
-        "curves": shown.curves,
-        "val_loss": shown.curves["val_loss"][-1],
-        **more,
-        "seconds": round(sum(result.seconds for result in results), 3),
-        "steps": sum(result.steps for result in results),
-        "resumed_from": {name: result.resumed_from for name, result in phases.items()}
+    return TrainingRecord(
+        shown.curves,
+        val_loss=shown.curves["val_loss"][-1] if val_loss is None else val_loss,
+        seconds=round(sum(result.seconds for result in results), 3),
+        steps=sum(result.steps for result in results),
+        resumed_from={name: result.resumed_from for name, result in phases.items()}
         if phases
         else shown.resumed_from,
-    }
+        more=more,
+    )
 
 
 def load_runs(train: Path, group: str) -> dict[str, keras.Model]:

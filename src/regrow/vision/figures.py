@@ -84,7 +84,6 @@ def draw_map(vectors: Array, labels: Array, out: Path) -> Path:
 
     def paint(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()
-        border = [withStroke(linewidth=3, foreground=theme.page)]
         for number, label in enumerate(classes):
             of_class = points[np.asarray(labels) == label]
             colour = theme.series[number % len(theme.series)]
@@ -98,24 +97,28 @@ def draw_map(vectors: Array, labels: Array, out: Path) -> Path:
                 alpha=0.55,
                 linewidths=0,
             )
-            middle = np.median(of_class, axis=0)
-            # The point next to the middle, as a class of several parts may have none there.
-            x, y = of_class[np.argmin(((of_class - middle) ** 2).sum(axis=1))]
-            axes.text(
-                float(x),
-                float(y),
-                str(label),
-                color=theme.ink,
-                fontsize=12,
-                fontweight="bold",
-                ha="center",
-                va="center",
-                path_effects=border,
-            )
+            _write_amid(axes, of_class, str(label), theme)
         axes.set(xticks=[], yticks=[])
         axes.grid(visible=False)
 
     return draw(out, paint, height_in=5.2)
+
+
+def _write_amid(axes: Any, points: Array, label: str, theme: Theme) -> None:
+    middle = np.median(points, axis=0)
+    # The point next to the middle, as a class of several parts may have none there.
+    x, y = points[np.argmin(((points - middle) ** 2).sum(axis=1))]
+    axes.text(
+        float(x),
+        float(y),
+        label,
+        color=theme.ink,
+        fontsize=12,
+        fontweight="bold",
+        ha="center",
+        va="center",
+        path_effects=[withStroke(linewidth=3, foreground=theme.page)],
+    )
 
 
 def _add_tile(axes: Any, tile: Tile, theme: Theme) -> None:

@@ -66,7 +66,6 @@ def write_manifest(ctx: StageContext, roles: Mapping[str, str]) -> dict[str, Any
     """
     import pandas as pd
 
-    from regrow.vision.backbones import build_backbone
     from regrow.vision.choices import weights_source
 
     download = ctx.inputs["download"]
@@ -74,19 +73,16 @@ def write_manifest(ctx: StageContext, roles: Mapping[str, str]) -> dict[str, Any
     rows: list[dict[str, Any]] = []
     origins: dict[str, str] = {}
     notes: list[str] = []
-    for source, role in roles.items():
-        if source in files:
-            path, origin = download.file(files[source]["file"]), str(files[source]["origin"])
-            for number, (label, copy) in enumerate(_list_pictures(path, origin, notes), 1):
-                name = f"{role}-{number}"
-                origins[name] = label
-                rows.append(_describe(ctx.out, name, role, label, copy, notes))
-                ctx.progress("reading pictures", len(rows), 0)
+    for source in [name for name in roles if name in files]:
+        path, origin = download.file(files[source]["file"]), str(files[source]["origin"])
+        for number, (label, copy) in enumerate(_list_pictures(path, origin, notes), 1):
+            name = f"{roles[source]}-{number}"
+            origins[name] = label
+            rows.append(_describe(ctx.out, name, roles[source], label, copy, notes))
+            ctx.progress("reading pictures", len(rows), 0)
     weights = weights_source(ctx.config.backbone)
     if weights in files:
-        content = download.file(files[weights]["file"]).read_bytes()
-        (ctx.out / WEIGHTS).write_bytes(content)
-        build_backbone(ctx.config.backbone, weights=ctx.out / WEIGHTS)
+        _copy_weights(ctx, download.file(files[weights]["file"]))
     frame = pd.DataFrame(rows, columns=[*COLUMNS, *MEASURES])
     frame.to_parquet(ctx.out / "table.parquet", index=False)
     return {
@@ -96,6 +92,14 @@ def write_manifest(ctx: StageContext, roles: Mapping[str, str]) -> dict[str, Any
         "origins": origins,
         "notes": notes,
     }
+
+
+def _copy_weights(ctx: StageContext, path: Path) -> None:
+    """Copies weights that fit the backbone."""
+    from regrow.vision.backbones import build_backbone
+
+    shutil.copyfile(path, ctx.out / WEIGHTS)
+    build_backbone(ctx.config.backbone, weights=ctx.out / WEIGHTS)
 
 
 def _pixels(frame: Any) -> Any:
@@ -124,12 +128,7 @@ def _list_pictures(
 
 
 def _describe(
-    out: Path,
-    name: str,
-    role: str,
-    origin: str,
-    copy: Callable[[Path], object],
-    notes: list[str],
+    out: Path, name: str, role: str, origin: str, copy: Callable[[Path], object], notes: list[str]
 ) -> dict[str, Any]:
     path = out / "pictures" / name
     path.parent.mkdir(exist_ok=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from regrow.report.evaluation import Figures, Table
+from regrow.report.history import FILE, History, TrainingRecord
 from regrow.training.inference import load_model
 from regrow.vision.canvas import save_picture
 from regrow.vision.decoding import Array
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from regrow.store.entry import Entry
 
 
-def open_results(train: Entry) -> Iterator[tuple[dict[str, Any], Array, dict[str, Any]]]:
+def open_results(train: Entry) -> Iterator[tuple[dict[str, Any], Array, TrainingRecord]]:
     """The pictures of a train stage: each with its label and the record of its making."""
     gallery = open_gallery(load_model(train.file("model.keras")))
-    history = json.loads(train.file("history.json").read_text(encoding="utf-8"))
-    for (label, pixels), run in zip(gallery, history, strict=True):
+    history = History.read(train.file(FILE))
+    for (label, pixels), run in zip(gallery, history.runs, strict=True):
         yield label, pixels, run
 
 

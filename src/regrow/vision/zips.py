@@ -46,16 +46,6 @@ def choose_pictures(
     Raises:
         DataError: none, too many, or encrypted ones.
     """
-    """The members that are pictures, in the order of their names; what is left out is noted.
-
-    Args:
-        origin: the zip, as a person knows it.
-        notes: gets a line on files that are not pictures.
-        most: so many pictures are taken at most.
-
-    Raises:
-        DataError: none, too many, or encrypted ones.
-    """
     endings = tuple(list_endings())
     files = [one for one in archive.infolist() if not (one.is_dir() or is_litter(one.filename))]
     members = [one for one in files if one.filename.lower().endswith(endings)]

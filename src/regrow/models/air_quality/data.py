@@ -10,15 +10,9 @@ from regrow.base.file_kinds import name_kind
 from regrow.models.air_quality.columns import COLUMNS, TARGET, TIMESTAMP
 from regrow.models.air_quality.plain import PLAIN, is_plain
 from regrow.models.air_quality.plain import read_header as read_plain_header
-from regrow.models.air_quality.reader import (
-    SCHEMA,
-    TYPED,
-    Reading,
-    check_header,
-    read_blocks,
-    read_header,
-)
+from regrow.models.air_quality.reader import TYPED, check_header, read_blocks, read_header
 from regrow.models.air_quality.typed import check_names, read_typed
+from regrow.models.air_quality.values import SCHEMA, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -52,7 +46,6 @@ def clean(ctx: StageContext) -> dict[str, Any]:
     Raises:
         DataError: the file is not as the source has it, or no row has a target.
     """
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     source = ctx.inputs["download"].file(FILE)
@@ -63,13 +56,9 @@ def clean(ctx: StageContext) -> dict[str, Any]:
             writer.write_batch(batch)
             ctx.progress("clean rows", facts.rows, 0)
     if facts.rows_out_of_order:
-        # Sorting needs the whole table in memory; a file in order never comes here.
-        table = pq.read_table(out)
-        order = pc.sort_indices(table, sort_keys=[(TIMESTAMP, "ascending")])
-        pq.write_table(table.take(order), out, compression="zstd")
+        _sort(out)
     nulls, first, last = _summarise(out)
-    without_target = nulls[TARGET]
-    if without_target == facts.rows:
+    if nulls[TARGET] == facts.rows:
         raise DataError(
             "no row has a benzene value for training",
             where=f"{source}, column C6H6(GT)",
@@ -81,13 +70,23 @@ def clean(ctx: StageContext) -> dict[str, Any]:
         "columns": len(SCHEMA),
         "first": first,
         "last": last,
-        "rows_without_target": without_target,
+        "rows_without_target": nulls[TARGET],
         "empty_rows_dropped": facts.empty_rows,
         "rows_reordered": facts.rows_out_of_order,
         "byte_order_mark_removed": facts.byte_order_mark,
         "unix_line_ends": facts.unix_line_ends,
         "missing_share": {name: round(nulls[name] / facts.rows, 4) for name in COLUMNS.values()},
     }
+
+
+def _sort(path: Path) -> None:
+    """Sorts a table by time, all of it in memory; a file in order never comes here."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    order = pc.sort_indices(table, sort_keys=[(TIMESTAMP, "ascending")])
+    pq.write_table(table.take(order), path, compression="zstd")
 
 
 def _summarise(table: Path) -> tuple[dict[str, int], str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from regrow.models.air_quality.slices import UNIT, tabulate_slices
 from regrow.models.air_quality.table import Array, Rows, read_rows, split
 from regrow.report.charts import plot_comparison, plot_over_time, plot_residuals, plot_scatter
 from regrow.report.evaluation import Comparison, Evaluation, Figures, Scores, Table
+from regrow.report.history import FILE, History
 from regrow.training.inference import answer, load_model
 from regrow.training.seeds import load_runs
 
@@ -51,7 +51,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     predictions.to_parquet(ctx.out / "predictions.parquet", index=False)
     first, comparison = next(iter(comparisons.items()))
     tables = [_tabulate(name, found, len(test)) for name, found in comparisons.items()]
-    evaluation = Evaluation(
+    return Evaluation(
         headline=comparison.headline(
             "rmse",
             f"RMSE on the last {config.test_share:.0%} of the hours ({first})",
@@ -69,9 +69,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
         ],
         figures=_draw(ctx.out, predictions, comparisons),
         notes=_note(config, training, test),
-    )
-    evaluation.write(ctx.out)
-    return {"metrics": evaluation.metrics, "test_rows": len(test)}
+    ).write(ctx.out, test_rows=len(test))
 
 
 def _measure_runs(train: Path, variant: str, test: Rows) -> list[Scores]:
@@ -143,13 +141,11 @@ def _tabulate_book(ctx: StageContext, table: Path) -> Table:
     """The chapter's own figure: scaled errors, the value -200 counted as benzene."""
     rows = read_rows(table, book=True)
     _training, test = split(rows, ctx.config.test_share)
-    history = json.loads(ctx.inputs["train"].file("history.json").read_text())
-    lines = []
-    for run in history:
-        path = ctx.inputs["train"].path / "runs" / f"{run['run'].replace('/', '-')}.keras"
-        predicted = answer(load_model(path), test.x)
+    train, lines = ctx.inputs["train"], []
+    for run in History.read(train.file(FILE)).runs:
+        predicted = answer(load_model(train.file(run.path)), test.x)
         scaled = float(np.mean((predicted - test.y) ** 2) / rows.y.std() ** 2)
-        lines.append([run["run"], run["val_loss"], scaled])
+        lines.append([run.run, run.val_loss, scaled])
     return Table(
         title="Metrics of the chapter: scaled mean squared error",
         caption=(

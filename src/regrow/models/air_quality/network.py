@@ -6,7 +6,6 @@ and imputing are layers inside it, fitted on training rows alone.
 
 from __future__ import annotations
 
-import json
 import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,14 +26,15 @@ from regrow.models.air_quality.columns import FEATURES, INPUTS, TARGET
 from regrow.models.air_quality.table import Array, Rows, read_rows, refuse_constant, split
 from regrow.training.determinism import set_seed
 from regrow.training.fit import FitResult, falling_adam, fit
-from regrow.training.inference import answer, load_model, save_example
+from regrow.training.inference import answer
 from regrow.training.plan import FitPlan
-from regrow.training.seeds import record_of, run_trainings
+from regrow.training.seeds import describe_published, record_of, run_trainings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from regrow.models.air_quality.spec import AirQualityConfig, Variant
+    from regrow.report.history import TrainingRecord
     from regrow.store.context import StageContext
 
 # Concentrations and the sensors' responses vary by factors; temperature and humidity by amounts.
@@ -63,16 +63,14 @@ def train(ctx: StageContext) -> dict[str, Any]:
             for seed in range(config.seeds)
         },
     )
-    model = load_model(ctx.out / "model.keras")
     examples = training.x[np.linspace(0, len(training) - 1, EXAMPLE_ROWS).astype(int)]
-    save_example(ctx.out / "example.npz", model, examples)
-    (ctx.out / "profile.json").write_text(json.dumps(_profile(training)))
+    describe_published(ctx, examples, _profile(training))
     return {**facts, "training_rows": len(training)}
 
 
 def _train_one(
     ctx: StageContext, label: str, seed: int, rows: Rows, kept: Path
-) -> tuple[keras.Model, dict[str, Any]]:
+) -> tuple[keras.Model, TrainingRecord]:
     """One training, or what is left to do of it after a kill."""
     config: AirQualityConfig = ctx.config
     variant = config.variants[label.partition("/")[0]]
@@ -89,29 +87,26 @@ def _train_one(
         # The chapter fits its scaler on all rows, those of the test split included.
         prepare, finish = build_ends(rows if book else part, variant, book=book)
         core = build_core(prepare.output_shape[-1], variant, book=book)
-        later = training[border:] if phase == "selection" else None
+        epochs = count_epochs(variant, len(part))
         results[phase] = _fit(
             core,
             prepare,
             finish,
             part,
-            later,
+            training[border:] if phase == "selection" else None,
             variant,
-            FitPlan(
-                epochs=count_epochs(variant, len(part)),
-                batch_size=variant.batch_size,
-                seed=seed,
-                deterministic=config.deterministic,
-            ),
+            FitPlan(epochs, variant.batch_size, seed, deterministic=config.deterministic),
             kept / phase,
-            lambda done, _values, phase=phase, part=part: ctx.progress(
-                f"{label} {phase}", done, count_epochs(variant, len(part))
-            ),
+            partial(_report, ctx, f"{label} {phase}", epochs),
             book=book,
         )
     raw = keras.Input((len(FEATURES),), name="readings")
     model = keras.Model(raw, finish(core(prepare(raw))), name="air_quality")
     return model, record_of(results["selection"], results)
+
+
+def _report(ctx: StageContext, what: str, total: int, done: int, _values: Any) -> None:
+    ctx.progress(what, done, total)
 
 
 def count_epochs(variant: Variant, rows: int) -> int:

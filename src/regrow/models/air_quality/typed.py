@@ -15,10 +15,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from regrow.base.errors import DataError, UserError, shorten_list
-from regrow.models.air_quality import reader
 from regrow.models.air_quality.columns import COLUMNS, DATE, TIME, TIMESTAMP
 from regrow.models.air_quality.plain import PLAIN, read_plain
-from regrow.models.air_quality.reader import MISSING, SCHEMA, TYPED, Reading
+from regrow.models.air_quality.reader import TYPED
+from regrow.models.air_quality.values import (
+    MISSING,
+    SCHEMA,
+    Reading,
+    count_disorder,
+    parse_numbers,
+    parse_times,
+    refuse_unless,
+)
 from regrow.models.air_quality.workbook import BATCH_ROWS, read_sheet
 
 ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?$"
@@ -118,7 +126,7 @@ def _convert(
         error.where = (error.where or "").replace(", line ", ", row ")
         raise
     facts.rows += len(rows)
-    reader.count_disorder(arrays[0], facts)
+    count_disorder(arrays[0], facts)
     yield pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
@@ -156,11 +164,25 @@ def _decode(column: pa.Array) -> pa.Array:
 def _timestamps(path: Path, columns: dict[str, pa.Array], rows: Any) -> pa.Array:
     if TIMESTAMP not in columns:
         dates, times = (_to_texts(path, columns[name], name, rows) for name in (DATE, TIME))
-        return reader.parse_times(path, dates, times, rows)
+        return parse_times(path, dates, times, rows)
     column = columns[TIMESTAMP]
+    _check_times(path, column, rows)
+    try:
+        return pc.cast(column, pa.timestamp("ms"), safe=False)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            "a time cannot be read",
+            where=f"{path}, column {TIMESTAMP}",
+            received=str(error).splitlines()[0],
+            expected="valid dates and times",
+            remedies=[REMEDY],
+        ) from error
+
+
+def _check_times(path: Path, column: pa.Array, rows: Any) -> None:
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        reader.refuse_unless(
+        refuse_unless(
             path,
             column,
             pc.fill_null(pc.match_substring_regex(column, ISO), False),
@@ -188,16 +210,6 @@ def _timestamps(path: Path, columns: dict[str, pa.Array], rows: Any) -> pa.Array
             expected="a timestamp for each reading",
             remedies=[REMEDY],
         )
-    try:
-        return pc.cast(column, pa.timestamp("ms"), safe=False)
-    except pa.ArrowInvalid as error:
-        raise DataError(
-            "a time cannot be read",
-            where=f"{path}, column {TIMESTAMP}",
-            received=str(error).splitlines()[0],
-            expected="valid dates and times",
-            remedies=[REMEDY],
-        ) from error
 
 
 def _to_texts(path: Path, column: pa.Array, name: str, rows: Any) -> pa.Array:
@@ -221,7 +233,7 @@ def _to_texts(path: Path, column: pa.Array, name: str, rows: Any) -> pa.Array:
 def _numbers(path: Path, column: pa.Array, rows: Any, name: str) -> pa.Array:
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return reader.parse_numbers(path, column, rows, name)
+        return parse_numbers(path, column, rows, name)
     number = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
     if not any(fits(kind) for fits in number):
         raise _wrong_type(path, name, kind, "numbers")
@@ -231,7 +243,7 @@ def _numbers(path: Path, column: pa.Array, rows: Any, name: str) -> pa.Array:
     )
     finite = pc.fill_null(pc.is_finite(values), True)
     if not pc.all(finite).as_py():
-        reader.refuse_unless(
+        refuse_unless(
             path,
             pc.cast(values, pa.string()),
             finite,

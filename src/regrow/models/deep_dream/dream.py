@@ -6,7 +6,7 @@ A. Mordvintsev, C. Olah and M. Tyka, Inceptionism: going deeper into neural netw
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +45,11 @@ class Dream:
     seconds: float = 0.0
     resumed_from: int = 0
 
+    def add(self, value: float, terms: Mapping[str, float]) -> None:
+        """Adds what a step came to."""
+        for name, number in {"objective": value, **terms}.items():
+            self.curves.setdefault(name, []).append(number)
+
 
 def dream(
     climb: Climb,
@@ -70,19 +75,15 @@ def dream(
     """
     sizes = list_octaves(photo.shape, config.octaves, config.octave_scale)
     saved = Checkpoint(checkpoint, identify(config.model_dump(), photo), every_s=checkpoint_every_s)
-    state, found = saved.load() or ({"done": 0, "curves": {}, "seconds": 0.0}, {})
-    result = Dream(found.get("pixels", photo), state["curves"], state["seconds"], state["done"])
-    if state["done"]:
-        note(f"resuming after step {state['done']} of {len(sizes) * config.steps}")
-    total, started = len(sizes) * config.steps, time.monotonic() - state["seconds"]
-    for done in range(state["done"], total):
+    total = len(sizes) * config.steps
+    result = _resume(saved, photo, total)
+    started = time.monotonic() - result.seconds
+    for done in range(result.resumed_from, total):
         octave, step = divmod(done, config.steps)
         if step == 0:
             result.pixels = _begin_octave(result.pixels, photo, sizes, octave, config)
         chance = np.random.default_rng([config.seed, octave, step])
-        value, terms = _take_step(climb, result.pixels, config, chance, done)
-        for name, number in {"objective": value, **terms}.items():
-            result.curves.setdefault(name, []).append(number)
+        result.add(*_take_step(climb, result.pixels, config, chance, done))
         result.seconds = time.monotonic() - started
         state = {"done": done + 1, "curves": result.curves, "seconds": result.seconds}
         if done + 1 == total or saved.is_due():
@@ -90,6 +91,14 @@ def dream(
         if on_step:
             on_step(done + 1, total, result.pixels)
     return result
+
+
+def _resume(saved: Checkpoint, photo: Array, total: int) -> Dream:
+    """What a killed process has left of a dream, or one that has not begun."""
+    state, found = saved.load() or ({"done": 0, "curves": {}, "seconds": 0.0}, {})
+    if state["done"]:
+        note(f"resuming after step {state['done']} of {total}")
+    return Dream(found.get("pixels", photo), state["curves"], state["seconds"], state["done"])
 
 
 def list_octaves(shape: Sequence[int], octaves: int, scale: float) -> list[tuple[int, int]]:

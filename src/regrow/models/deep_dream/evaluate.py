@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from regrow.models.deep_dream.spec import DeepDreamConfig
+    from regrow.report.history import TrainingRecord
     from regrow.store.context import StageContext
 
 # Small enough to be made again each time: seconds on any machine.
@@ -64,20 +65,15 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     metrics = _summarise(frame, reference)
     photo_score = {PHOTO: {"objective": metrics["objective_of_photo"]}}
     comparison = Comparison("the dream", [metrics], photo_score)
-    evaluation = Evaluation(
+    return Evaluation(
         headline=comparison.headline(
-            "objective",
-            "mean activation reached",
-            direction="maximize",
-            simplest=PHOTO,
+            "objective", "mean activation reached", direction="maximize", simplest=PHOTO
         ),
         metrics=metrics,
         tables=(tabulate_pictures(frame, PICTURES), tabulate_reference(REFERENCE, reference)),
         figures=figures,
         notes=(*note_weights(config.weights), *NOTES),
-    )
-    evaluation.write(ctx.out)
-    return {"metrics": evaluation.metrics, "pictures": len(frame)}
+    ).write(ctx.out, pictures=len(frame))
 
 
 def _measure_all(
@@ -89,7 +85,7 @@ def _measure_all(
     train, rows = ctx.inputs["train"], []
     before = PHOTO if ctx.config.start == "photo" else "the photo, which has the same size"
     for label, pixels, run in open_results(train):
-        name, photo = run["run"].rpartition("/")[0], photos[label["sha256"]]
+        name, photo = run.group, photos[label["sha256"]]
         rows.append(_measure(name, objectives[label["objective"]], photo, pixels, run, ctx.config))
         shown = [(before, to_bytes(photo)), ("the dream", pixels)]
         add_result(figures, train, name, shown, caption="Before and after.", sizes="octaves")
@@ -105,7 +101,7 @@ def _measure(
     climb: Objective,
     photo: Array,
     pixels: Array,
-    run: dict[str, Any],
+    run: TrainingRecord,
     config: DeepDreamConfig,
 ) -> dict[str, Any]:
     change = float(np.sqrt(np.mean(np.square(pixels.astype("float64") - photo))))
@@ -116,8 +112,8 @@ def _measure(
         "objective of photo": measure(climb, photo, config),
         "objective of noise": measure(climb, to_bytes(photo + noise), config),
         "change": change,
-        "steps": run["steps"],
-        "seconds per step": run["seconds"] / run["steps"],
+        "steps": run.steps,
+        "seconds per step": run.seconds_per_step,
     }
 
 

@@ -14,6 +14,8 @@ from regrow.vision.digits import CLASSES, Array, Split, choose_split, digest_pic
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pyarrow as pa
+
     from regrow.models.digit_localisation.spec import DigitLocalisationConfig
     from regrow.store.context import StageContext
 
@@ -52,29 +54,17 @@ def clean(ctx: StageContext) -> dict[str, Any]:
     digits, labels = read_source(ctx)
     splits = np.array([choose_split(digest_picture(digit)) for digit in digits])
     _check(digits, labels, splits, str(ctx.inputs["download"].facts["sources"][0]["origin"]))
-    counts = {
+    counts: dict[Split, int] = {
         "train": config.training_scenes,
         "validation": config.validation_scenes,
         "test": config.test_scenes,
     }
     parts, done = [], 0
-    for split in get_args(Split):
+    for split, count in counts.items():
         ctx.progress("draw scenes", done, sum(counts.values()))
         members = np.flatnonzero(splits == split)
-        scenes = make_scenes(digits[members], counts[split], SEEDS[split])
-        source = members[scenes.sources]
-        columns = {
-            "scene_id": np.arange(done, done + counts[split], dtype="int32"),
-            "split": pa.array([split] * counts[split]),
-            "digit_id": source.astype("int32"),
-            "label": labels[source].astype("int8"),
-            **{name: scenes.boxes[:, n] for n, name in enumerate(BOX)},
-            "width": scenes.boxes[:, 2] - scenes.boxes[:, 0],
-            "height": scenes.boxes[:, 3] - scenes.boxes[:, 1],
-            "pixels": pa.FixedSizeListArray.from_arrays(scenes.pixels.ravel(), CANVAS * CANVAS),
-        }
-        parts.append(pa.table(columns))
-        done += counts[split]
+        parts.append(_draw_split(digits, labels, members, split, range(done, done + count)))
+        done += count
     table = pa.concat_tables(parts)
     pq.write_table(table, ctx.out / "table.parquet", compression="zstd")
     return {
@@ -83,6 +73,28 @@ def clean(ctx: StageContext) -> dict[str, Any]:
         "digits": len(labels),
         **{f"{split}_digits": int((splits == split).sum()) for split in counts},
     }
+
+
+def _draw_split(
+    digits: Array, labels: Array, members: Array, split: Split, numbers: range
+) -> pa.Table:
+    """The rows of a split: a scene for each of `numbers`, made of the digits `members`."""
+    import pyarrow as pa
+
+    scenes = make_scenes(digits[members], len(numbers), SEEDS[split])
+    source = members[scenes.sources]
+    return pa.table(
+        {
+            "scene_id": np.array(numbers, dtype="int32"),
+            "split": pa.array([split] * len(numbers)),
+            "digit_id": source.astype("int32"),
+            "label": labels[source].astype("int8"),
+            **{name: scenes.boxes[:, n] for n, name in enumerate(BOX)},
+            "width": scenes.boxes[:, 2] - scenes.boxes[:, 0],
+            "height": scenes.boxes[:, 3] - scenes.boxes[:, 1],
+            "pixels": pa.FixedSizeListArray.from_arrays(scenes.pixels.ravel(), CANVAS * CANVAS),
+        }
+    )
 
 
 def _check(digits: Array, labels: Array, splits: Array, origin: str) -> None:

@@ -53,7 +53,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     predictions = _predict(test, found)
     predictions.to_parquet(ctx.out / "predictions.parquet", index=False)
     labels = predictions["digit"].to_numpy()
-    evaluation = Evaluation(
+    return Evaluation(
         headline=comparison.headline(
             "found",
             f"scenes with the correct digit and a box that overlaps by {FOUND_IOU:.0%}",
@@ -67,9 +67,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
         ),
         figures=_draw(ctx.out, test, found, comparison),
         notes=NOTES,
-    )
-    evaluation.write(ctx.out)
-    return {"metrics": evaluation.metrics, "test_scenes": len(test.labels)}
+    ).write(ctx.out, test_scenes=len(test.labels))
 
 
 def _predict(test: SceneSplit, found: dict[str, Array]) -> pd.DataFrame:
@@ -99,10 +97,7 @@ def _measure_baselines(
     known, new = pca.transform(flat[0]), pca.transform(flat[1])
     commonest = np.bincount(training.labels).argmax()
     answers: dict[str, tuple[Array, Array]] = {
-        SAME: (
-            np.full(len(new), commonest),
-            np.tile(training.boxes.mean(axis=0), (len(new), 1)),
-        )
+        SAME: (np.full(len(new), commonest), np.tile(training.boxes.mean(axis=0), (len(new), 1)))
     }
     ways: dict[str, tuple[Any, Any]] = {
         "linear models": (LogisticRegression(max_iter=500), Ridge()),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +13,15 @@ from regrow.models.digit_localisation.data import SceneSplit, profile_scenes, re
 from regrow.models.digit_localisation.scenes import CANVAS
 from regrow.training.determinism import set_seed
 from regrow.training.fit import falling_adam, fit
-from regrow.training.inference import load_model, save_example
 from regrow.training.plan import FitPlan
-from regrow.training.seeds import record_of, run_trainings
+from regrow.training.seeds import describe_published, record_of, run_trainings
 from regrow.vision.digits import CLASSES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from regrow.models.digit_localisation.spec import DigitLocalisationConfig
+    from regrow.report.history import TrainingRecord
     from regrow.store.context import StageContext
 
 EXAMPLE_SCENES = 5
@@ -42,24 +41,17 @@ def train(ctx: StageContext) -> dict[str, Any]:
             for seed in range(config.seeds)
         },
     )
-    model = load_model(ctx.out / "model.keras")
-    save_example(ctx.out / "example.npz", model, validation.pixels[:EXAMPLE_SCENES])
-    (ctx.out / "profile.json").write_text(json.dumps(profile_scenes(table)))
+    describe_published(ctx, validation.pixels[:EXAMPLE_SCENES], profile_scenes(table))
     return {**facts, "training_scenes": len(training.labels)}
 
 
 def _train_one(
     ctx: StageContext, seed: int, training: SceneSplit, validation: SceneSplit, kept: Path
-) -> tuple[keras.Model, dict[str, Any]]:
+) -> tuple[keras.Model, TrainingRecord]:
     config: DigitLocalisationConfig = ctx.config
     set_seed(seed, deterministic=config.deterministic)
     model = build_network(config)
-    plan = FitPlan(
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        seed=seed,
-        deterministic=config.deterministic,
-    )
+    plan = FitPlan(config.epochs, config.batch_size, seed, deterministic=config.deterministic)
     model.compile(
         optimizer=falling_adam(config.learning_rate, len(training.labels), plan),
         loss={"box": BoxLoss(), "digit": "sparse_categorical_crossentropy"},
@@ -71,10 +63,7 @@ def _train_one(
         training.pixels,
         {"box": training.boxes, "digit": training.labels},
         plan=plan,
-        validation=(
-            validation.pixels,
-            {"box": validation.boxes, "digit": validation.labels},
-        ),
+        validation=(validation.pixels, {"box": validation.boxes, "digit": validation.labels}),
         checkpoint=kept,
         on_epoch=lambda done, _values: ctx.progress(f"seed {seed}", done, config.epochs),
     )

@@ -52,7 +52,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     is_right = (predictions["similarity"] > 0.5) == predictions["same"]
     figures = _draw_scores(ctx.out, comparison, test, pairs, predictions)
     _add_pictures(figures, published, training, test, pairs, predictions["similarity"].to_numpy())
-    evaluation = Evaluation(
+    return Evaluation(
         headline=comparison.headline(
             "accuracy",
             "correctly classified pairs of unseen digits",
@@ -70,9 +70,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
             "validation pairs.",
             "The digits have 8 x 8 pixels; the same writers may occur in all three splits.",
         ),
-    )
-    evaluation.write(ctx.out)
-    return {"metrics": evaluation.metrics, "test_pairs": len(pairs)}
+    ).write(ctx.out, test_pairs=len(pairs))
 
 
 def _predict(model: keras.Model, test: Digits, pairs: Pairs) -> pd.DataFrame:

@@ -7,7 +7,6 @@ R. Hadsell, S. Chopra and Y. LeCun, Dimensionality reduction by learning an inva
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +19,9 @@ from regrow.models.image_similarity.pairs import Pairs, make_pairs
 from regrow.models.image_similarity.threshold import choose_threshold
 from regrow.training.determinism import set_seed
 from regrow.training.fit import falling_adam, fit
-from regrow.training.inference import answer, load_model, save_example
+from regrow.training.inference import answer
 from regrow.training.plan import FitPlan
-from regrow.training.seeds import record_of, run_trainings
+from regrow.training.seeds import describe_published, record_of, run_trainings
 from regrow.vision.augmentation import augment
 from regrow.vision.digits import INK_MAX, SIDE, Digits, profile_digits, read_digits
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from regrow.models.image_similarity.spec import ImageSimilarityConfig
+    from regrow.report.history import TrainingRecord
     from regrow.store.context import StageContext
 
 VALIDATION_PAIRS = 10_000
@@ -50,16 +50,14 @@ def train(ctx: StageContext) -> dict[str, Any]:
             for seed in range(config.seeds)
         },
     )
-    model = load_model(ctx.out / "model.keras")
     examples = make_pairs(validation, EXAMPLE_PAIRS, VALIDATION_SEED).take(validation.pixels)
-    save_example(ctx.out / "example.npz", model, examples)
-    (ctx.out / "profile.json").write_text(json.dumps(profile_digits(table)))
+    describe_published(ctx, examples, profile_digits(table))
     return {**facts, "training_digits": len(training)}
 
 
 def _train_one(
     ctx: StageContext, seed: int, training: Digits, validation: Digits, kept: Path
-) -> tuple[keras.Model, dict[str, Any]]:
+) -> tuple[keras.Model, TrainingRecord]:
     config: ImageSimilarityConfig = ctx.config
     set_seed(seed, deterministic=config.deterministic)
     more = augment(training, config.copies, seed)
@@ -67,12 +65,7 @@ def _train_one(
     held_out = make_pairs(validation, VALIDATION_PAIRS, VALIDATION_SEED)
     tower = build_tower(config)
     twins = build_twins(tower)
-    plan = FitPlan(
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        seed=seed,
-        deterministic=config.deterministic,
-    )
+    plan = FitPlan(config.epochs, config.batch_size, seed, deterministic=config.deterministic)
     optimizer = falling_adam(config.learning_rate, len(pairs), plan)
     twins.compile(optimizer=optimizer, loss=ContrastiveLoss(config.margin))
     result = fit(

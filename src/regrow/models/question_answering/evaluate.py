@@ -67,7 +67,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     _draw_errors(figures, published, baselines)
     if "attention" in found:
         _draw_attention(figures, model, test, found, right)
-    evaluation = Evaluation(
+    return Evaluation(
         headline=_headline(runs, published, baselines),
         metrics=_list_metrics(runs, published),
         tables=(
@@ -76,9 +76,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
         ),
         figures=figures,
         notes=_note(ctx, len(training), len(test)),
-    )
-    evaluation.write(ctx.out)
-    return {"metrics": evaluation.metrics, "test_questions": len(test)}
+    ).write(ctx.out, test_questions=len(test))
 
 
 def _measure(model: Any, test: pd.DataFrame) -> Errors:

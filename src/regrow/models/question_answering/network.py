@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from functools import partial
@@ -27,9 +26,9 @@ from regrow.models.question_answering.vocabulary import (
 from regrow.training.determinism import set_seed
 from regrow.training.epochs import count_rows
 from regrow.training.fit import FitResult, fit_groups
-from regrow.training.inference import load_model, save_example
+from regrow.training.inference import load_model
 from regrow.training.plan import FitPlan
-from regrow.training.seeds import record_of, run_trainings
+from regrow.training.seeds import describe_published, record_of, run_trainings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from regrow.models.question_answering.spec import NetworkConfig, QuestionAnsweringConfig
+    from regrow.report.history import TrainingRecord
     from regrow.store.context import StageContext
 
 EXAMPLE_QUESTIONS = 8
@@ -59,18 +59,13 @@ def train(ctx: StageContext) -> dict[str, Any]:
             for seed in range(config.seeds)
         },
         published=tuple(config.networks),
-        enough=lambda run: 100 * (1 - run["val_accuracy"]) <= config.until_error_percent,
+        enough=lambda run: 100 * (1 - run.more["val_accuracy"]) <= config.until_error_percent,
     )
     model = load_model(ctx.out / "model.keras")
     examples = encode_frame(validation.head(EXAMPLE_QUESTIONS), model)
-    save_example(ctx.out / "example.npz", model, examples)
     profile = profile_table(training, ["task", "sentences", "answer"])
-    (ctx.out / "profile.json").write_text(json.dumps(profile))
-    return {
-        **facts,
-        "training_questions": len(training),
-        "validation_questions": len(validation),
-    }
+    describe_published(ctx, examples, profile)
+    return {**facts, "training_questions": len(training), "validation_questions": len(validation)}
 
 
 def split_stories(frame: pd.DataFrame, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -183,64 +178,78 @@ def _train_one(
     training: pd.DataFrame,
     validation: pd.DataFrame,
     kept: Path,
-) -> tuple[keras.Model, dict[str, Any]]:
+) -> tuple[keras.Model, TrainingRecord]:
     config: QuestionAnsweringConfig = ctx.config
     network = config.networks[name]
     # TensorFlow's own determinism would switch XLA off; on a CPU these networks do not need it.
     set_seed(seed, deterministic=False)
     # Noise in time makes sentences older: without room they would fall out of the memory.
-    spare = 0.25 if network.kind == "memory" else 0.0
-    sizes = measure_sizes(training, config.sentences, spare)
+    sizes = measure_sizes(training, config.sentences, 0.25 if network.kind == "memory" else 0.0)
     vocabulary = StoryVocabulary(*collect_words(training), config.tasks, name="vocabulary")
     model, published = build_network(network, vocabulary, sizes)
     # An answer that training lacks has no number to compare with.
     known = validation[validation["answer"].isin(vocabulary.answers)]
     # The book's network reads stories of one length.
     multiple = len(training) + 1 if network.kind == "book" else network.batch_size
-    data, held_out = (
-        [
-            (
-                encode_frame(rows, published, sentences),
-                vocabulary.number_answers(rows["answer"]),
-            )
-            for sentences, rows in group_by_length(part, sizes.sentences, multiple)
-        ]
-        for part in (training, known)
-    )
-    phases: list[tuple[str, int, float]] = [("softmax", network.epochs, network.learning_rate)]
-    if network.kind == "memory" and network.linear_epochs:
-        phases.insert(0, ("linear", network.linear_epochs, network.learning_rate / 2))
+    data, held_out = (_encode_groups(part, published, multiple) for part in (training, known))
+    phases = _list_phases(network)
+    total = sum(epochs for epochs, _rate in phases.values())
     results: dict[str, FitResult] = {}
-    total = sum(epochs for _phase, epochs, _rate in phases)
-    for phase, epochs, rate in phases:
+    for phase, (epochs, rate) in phases.items():
         if network.kind == "memory":
             model.get_layer("reader").linear.assign(float(phase == "linear"))
         steps = sum(math.ceil(count_rows(group) / network.batch_size) for group in data)
-        model.compile(
-            optimizer=_make_optimizer(network, rate, epochs, steps),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        )
+        _compile(model, _make_optimizer(network, rate, epochs, steps))
         before = sum(result.epochs_run for result in results.values())
         results[phase] = fit_groups(
             model,
             data,
-            plan=FitPlan(
-                epochs=epochs,
-                batch_size=network.batch_size,
-                seed=seed,
-                deterministic=False,
-                enough_loss=network.enough_loss,
-                # XLA joins the many small steps of the scan, and takes long to compile.
-                jit_compile=network.kind == "query-reduction",
-            ),
+            plan=_make_plan(network, epochs, seed),
             validation=held_out,
             checkpoint=kept / phase,
             on_epoch=partial(_report, ctx, f"{name} seed {seed}", before, total),
         )
     joined = _join(results)
-    accuracy = joined.curves["val_accuracy"][-1]
-    return published, record_of(joined, results, val_accuracy=accuracy)
+    return published, record_of(joined, results, val_accuracy=joined.curves["val_accuracy"][-1])
+
+
+def _compile(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+    )
+
+
+def _encode_groups(
+    frame: pd.DataFrame, model: keras.Model, multiple: int
+) -> list[tuple[dict[str, Any], Any]]:
+    """Inputs and answers of questions, in groups by the length of their stories."""
+    vocabulary = model.get_layer("vocabulary")
+    return [
+        (encode_frame(rows, model, sentences), vocabulary.number_answers(rows["answer"]))
+        for sentences, rows in group_by_length(frame, read_sizes(model).sentences, multiple)
+    ]
+
+
+def _list_phases(network: NetworkConfig) -> dict[str, tuple[int, float]]:
+    """The epochs and the learning rate of each phase; a memory may begin without softmax."""
+    phases = {}
+    if network.kind == "memory" and network.linear_epochs:
+        phases["linear"] = (network.linear_epochs, network.learning_rate / 2)
+    return {**phases, "softmax": (network.epochs, network.learning_rate)}
+
+
+def _make_plan(network: NetworkConfig, epochs: int, seed: int) -> FitPlan:
+    return FitPlan(
+        epochs,
+        network.batch_size,
+        seed,
+        deterministic=False,
+        enough_loss=network.enough_loss,
+        # XLA joins the many small steps of the scan, and takes long to compile.
+        jit_compile=network.kind == "query-reduction",
+    )
 
 
 def _report(

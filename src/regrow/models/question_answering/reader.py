@@ -66,6 +66,12 @@ class Reading:
     empty_lines: int = 0
     byte_order_mark: bool = False
 
+    def count_question(self, answer: str, story_length: int) -> None:
+        """Counts a question about so many sentences."""
+        self.questions += 1
+        self.longest_story = max(self.longest_story, story_length)
+        self.answers.add(answer)
+
 
 class _Place(NamedTuple):
     """A line of a file, for messages."""
@@ -110,35 +116,29 @@ def read_questions(
             sentence_of.append(block.story_length)
             block.add_sentence(known.tokenise(place, text))
             continue
-        question, answer, supporting = _parse_question(place, text)
-        if not block.story_length:
-            raise place.refuse("a question without preceding sentences", text, "a sentence first")
-        facts.questions += 1
-        facts.longest_story = max(facts.longest_story, block.story_length)
-        facts.answers.add(answer)
-        row = Question(
-            f"{prefix}{facts.questions:07}",
-            facts.stories,
-            place.line,
-            block.new_from,
-            known.tokenise(place, question),
-            answer,
-            _resolve(place, supporting, number, sentence_of),
-        )
+        question, answer, supporting = _parse_question(place, text, block.story_length)
+        facts.count_question(answer, block.story_length)
+        name, asked = f"{prefix}{facts.questions:07}", known.tokenise(place, question)
+        found = _resolve(place, supporting, number, sentence_of)
         sentence_of.append(None)
+        row = Question(name, facts.stories, place.line, block.new_from, asked, answer, found)
         block.add_question(row)
         if block.characters > BLOCK_CHARACTERS:
             yield block.take()
     if not facts.questions:
-        raise DataError(
-            "the file has no question" if facts.stories else "the file is empty",
-            where=f"{path}, line 1",
-            received=f"{facts.stories} stories and {facts.empty_lines} empty lines",
-            expected="numbered sentences and questions, such as '1 Mary went home.'",
-            remedies=["download the file again, or use another file with --source"],
-        )
+        raise _refuse_empty(path, facts)
     if block.rows:
         yield block.take()
+
+
+def _refuse_empty(path: Path, facts: Reading) -> DataError:
+    return DataError(
+        "the file has no question" if facts.stories else "the file is empty",
+        where=f"{path}, line 1",
+        received=f"{facts.stories} stories and {facts.empty_lines} empty lines",
+        expected="numbered sentences and questions, such as '1 Mary went home.'",
+        remedies=["download the file again, or use another file with --source"],
+    )
 
 
 def _numbered_lines(path: Path, facts: Reading) -> Iterator[tuple[_Place, int, str]]:
@@ -199,7 +199,7 @@ def _refuse_bare_question(place: _Place, text: str) -> None:
         raise place.refuse(what, repr(text), QUESTION_LINE)
 
 
-def _parse_question(place: _Place, text: str) -> tuple[str, str, str]:
+def _parse_question(place: _Place, text: str, story_length: int) -> tuple[str, str, str]:
     fields = [part.strip() for part in text.split("\t")]
     if len(fields) != 3:
         raise place.refuse(
@@ -210,6 +210,8 @@ def _parse_question(place: _Place, text: str) -> tuple[str, str, str]:
     question, answer, supporting = fields
     if not answer:
         raise place.refuse("the question has no answer", repr(text), QUESTION_LINE)
+    if not story_length:
+        raise place.refuse("a question without preceding sentences", text, "a sentence first")
     return question, answer.lower(), supporting
 
 

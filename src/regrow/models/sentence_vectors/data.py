@@ -37,6 +37,7 @@ SOURCE = "reuters-21578"
 FILE = re.compile(r"reut2-\d{3}\.sgm")
 GLOVE_FILE = "glove.6B.50d.txt"
 PUNKT_FOLDER = "punkt_tab/english"
+SPLIT_COLUMNS = ("mod_apte", "mod_lewis", "mod_hayes")
 DERIVED = ("sentences", "words")
 COLUMNS = (*SCHEMA.names, *DERIVED)
 BATCH_DOCUMENTS = 1000
@@ -61,45 +62,62 @@ def clean(ctx: StageContext) -> dict[str, Any]:
 
     download = ctx.inputs["download"]
     parameters, origin = _choose_punkt(download)
-    facts = Reading()
-    counts: Counter[tuple[str, str]] = Counter()
-    topics: list[tuple[str, ...]] = []
-    splits: list[str] = []
+    facts, counts = Reading(), _Counts()
     with (
         pq.ParquetWriter(ctx.out / "table.parquet", _schema(), compression="zstd") as table,
         SentenceWriter(ctx.out, Tokeniser(SentenceSplitter(parameters))) as writer,
     ):
         for documents in _read_batches(download, facts):
             table.write_batch(_derive(documents, *writer.add(documents)))
-            topics += [item.topics for item in documents]
-            splits += [item.mod_apte for item in documents]
-            for item in documents:
-                for name in ("form", "mod_apte", "mod_lewis", "mod_hayes"):
-                    counts[name, getattr(item, name)] += 1
-            ctx.progress("clean documents", len(splits), 0)
+            counts.add(documents)
+            ctx.progress("clean documents", len(counts.splits), 0)
     _write_lines(ctx.out / "abbreviations.txt", sorted(parameters.abbrev_types))
-    glove = None
-    if GLOVE_FILE in download.manifest.files:
-        ctx.progress("read GloVe's vectors", 0, 0)
-        path = download.file(GLOVE_FILE)
-        glove = copy_glove(path, writer.numbers, ctx.out / "glove.txt", dimensions=DIMENSIONS)
-    shared = find_shared_topics(topics, splits)
-    kept = Counter(
-        s for names, s in zip(topics, splits, strict=True) if not set(shared).isdisjoint(names)
-    )
     return {
-        "rows": len(splits),
-        "columns": len(COLUMNS),
-        "documents_by_form": _pick(counts, "form", ("NORM", "BRIEF", "UNPROC")),
-        **{name: _pick(counts, name, SPLITS) for name in ("mod_apte", "mod_lewis", "mod_hayes")},
-        "topics": len({name for names in topics for name in names}),
-        "shared_topics": {"topics": len(shared), "train": kept["train"], "test": kept["test"]},
+        **counts.summarise(),
         "dates_without_time": facts.dates_without_time,
         "control_characters_removed": facts.control_characters,
         "sentence_model": origin,
-        "words_with_glove_vectors": glove,
+        "words_with_glove_vectors": _copy_vectors(ctx, writer),
         "readings": _summarise_readings(writer),
     }
+
+
+class _Counts:
+    """Documents by form and by split, and their topics."""
+
+    def __init__(self) -> None:
+        self.topics: list[tuple[str, ...]] = []
+        self.splits: list[str] = []
+        self._documents: Counter[tuple[str, str]] = Counter()
+
+    def add(self, documents: Iterable[Document]) -> None:
+        for item in documents:
+            self.topics.append(item.topics)
+            self.splits.append(item.mod_apte)
+            self._documents.update((name, getattr(item, name)) for name in ("form", *SPLIT_COLUMNS))
+
+    def summarise(self) -> dict[str, Any]:
+        shared = find_shared_topics(self.topics, self.splits)
+        documents = zip(self.topics, self.splits, strict=True)
+        kept = Counter(split for names, split in documents if not set(shared).isdisjoint(names))
+        return {
+            "rows": len(self.splits),
+            "columns": len(COLUMNS),
+            "documents_by_form": _pick(self._documents, "form", ("NORM", "BRIEF", "UNPROC")),
+            **{name: _pick(self._documents, name, SPLITS) for name in SPLIT_COLUMNS},
+            "topics": len({name for names in self.topics for name in names}),
+            "shared_topics": {"topics": len(shared), "train": kept["train"], "test": kept["test"]},
+        }
+
+
+def _copy_vectors(ctx: StageContext, writer: SentenceWriter) -> int | None:
+    """How many words of the corpus GloVe has vectors for, which are copied; None without it."""
+    download = ctx.inputs["download"]
+    if GLOVE_FILE not in download.manifest.files:
+        return None
+    ctx.progress("read GloVe's vectors", 0, 0)
+    out = ctx.out / "glove.txt"
+    return copy_glove(download.file(GLOVE_FILE), writer.numbers, out, dimensions=DIMENSIONS)
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

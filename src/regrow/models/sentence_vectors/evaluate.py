@@ -99,7 +99,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     )
     ctx.progress("measure", len(models) + 2, len(models) + 2)
     _write_predictions(ctx.out, data, published.topics)
-    evaluation = Evaluation(
+    return Evaluation(
         headline=comparison.headline(
             "micro_f1", HEADLINE, direction="maximize", simplest=MEAN_WORDS
         ),
@@ -111,9 +111,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
         ),
         figures=_draw(ctx.out, data, published, comparison),
         notes=_note(ctx, data),
-    )
-    evaluation.write(ctx.out)
-    return {"metrics": evaluation.metrics, "test_documents": len(data.labelled.test)}
+    ).write(ctx.out, test_documents=len(data.labelled.test))
 
 
 def _encode_all(model: keras.Model, data: Data) -> Array:

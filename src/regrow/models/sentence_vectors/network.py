@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +30,8 @@ from regrow.models.sentence_vectors.losses import ContextError, ReconstructionEr
 from regrow.text.vocabulary import pad
 from regrow.training.determinism import set_seed
 from regrow.training.fit import falling_adam, fit_groups
-from regrow.training.inference import load_model, save_example
 from regrow.training.plan import FitPlan
-from regrow.training.seeds import record_of, run_trainings
+from regrow.training.seeds import describe_published, record_of, run_trainings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +42,7 @@ if TYPE_CHECKING:
         PositionalConfig,
         SentenceVectorsConfig,
     )
+    from regrow.report.history import TrainingRecord
     from regrow.store.context import StageContext
 
 EXAMPLE_SENTENCES = 8
@@ -76,11 +75,9 @@ def train(ctx: StageContext) -> dict[str, Any]:
             for seed in range(config.seeds)
         },
     )
-    model = load_model(ctx.out / "model.keras")
-    rows = corpus.validation[:EXAMPLE_SENTENCES]
-    save_example(ctx.out / "example.npz", model, pad([corpus.ids[n] for n in rows], config.length))
+    examples = [corpus.ids[n] for n in corpus.validation[:EXAMPLE_SENTENCES]]
     profile = profile_table(corpus.documents, ["form", "mod_apte", "sentences", "words"])
-    (ctx.out / "profile.json").write_text(json.dumps(profile))
+    describe_published(ctx, pad(examples, config.length), profile)
     return {
         **facts,
         "training_sentences": len(corpus.training),
@@ -194,7 +191,7 @@ def make_groups(
 
 def _train_one(
     ctx: StageContext, seed: int, corpus: Corpus, words: dict[str, Any], matrix: Array, kept: Path
-) -> tuple[keras.Model, dict[str, Any]]:
+) -> tuple[keras.Model, TrainingRecord]:
     config: SentenceVectorsConfig = ctx.config
     network = config.network
     set_seed(seed, deterministic=False)

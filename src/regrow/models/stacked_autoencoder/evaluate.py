@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from regrow.models.stacked_autoencoder.network import WAYS, Coder, scale
 from regrow.models.stacked_autoencoder.score import measure_error
 from regrow.report.charts import plot_bars
 from regrow.report.evaluation import Comparison, Evaluation, Figures, Scores, Table
+from regrow.report.history import FILE, History
 from regrow.training.inference import answer, load_model
 from regrow.training.seeds import load_runs
 from regrow.vision.digits import CLASSES, INK_MAX, Array, Digits, read_digits
@@ -53,9 +53,9 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     _predict(test, code, restored).to_parquet(ctx.out / "predictions.parquet", index=False)
     pictures = {"test digit": test.pixels, published.model: restored, pca_name: pca(test)[1]}
     figures = _draw(ctx.out, published, whole)
-    draw_phases(json.loads(train.file("history.json").read_text()), figures)
+    draw_phases(History.read(train.file(FILE)), figures)
     _draw_digits(figures, test, pictures, code)
-    evaluation = Evaluation(
+    return Evaluation(
         headline=published.headline(
             "mse",
             f"mean squared error of digits reconstructed from {size} numbers",
@@ -69,9 +69,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
         tables=(_tabulate(published, whole, len(test)),),
         figures=figures,
         notes=_note(training, test),
-    )
-    evaluation.write(ctx.out)
-    return {"metrics": evaluation.metrics, "test_digits": len(test)}
+    ).write(ctx.out, test_digits=len(test))
 
 
 def _compare(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -12,18 +9,18 @@ from regrow.models.stacked_autoencoder.network import WAYS
 from regrow.report.chart_style import Theme, draw
 from regrow.report.charts import use_whole_ticks
 from regrow.report.evaluation import Figures
+from regrow.report.history import History
 from regrow.report.numbers import begin
 
 MAX_COLUMNS = 3  # more panels side by side would write their titles over each other
 
 
-def draw_phases(history: Sequence[Mapping[str, Any]], figures: Figures) -> None:
+def draw_phases(history: History, figures: Figures) -> None:
     """One panel a phase: the layers in turn, all together, and the network trained whole."""
     panels: dict[str, list[dict[str, list[float]]]] = {}
-    for run in history:
-        way = run["run"].partition("/")[0]
-        for name, curves in run["phases"].items():
-            title = begin(name.replace("-", " ") if way == WAYS[0] else way)
+    for run in history.runs:
+        for name, curves in run.more["phases"].items():
+            title = begin(name.replace("-", " ") if run.group == WAYS[0] else run.group)
             panels.setdefault(title, []).append(curves)
 
     columns = min(len(panels), MAX_COLUMNS)

@@ -6,7 +6,6 @@ P. Vincent and others, Stacked denoising autoencoders, Journal of Machine Learni
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +14,16 @@ import numpy as np
 
 from regrow.training.determinism import set_seed
 from regrow.training.fit import FitResult, falling_adam, fit
-from regrow.training.inference import answer, load_model, save_example
+from regrow.training.inference import answer
 from regrow.training.plan import FitPlan
-from regrow.training.seeds import record_of, run_trainings
+from regrow.training.seeds import describe_published, record_of, run_trainings
 from regrow.vision.digits import INK_MAX, SIDE, Array, Digits, profile_digits, read_digits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from regrow.models.stacked_autoencoder.spec import StackedAutoencoderConfig
+    from regrow.report.history import TrainingRecord
     from regrow.store.context import StageContext
 
 # The first is the one that is published.
@@ -45,15 +45,13 @@ def train(ctx: StageContext) -> dict[str, Any]:
             for seed in range(config.seeds)
         },
     )
-    model = load_model(ctx.out / "model.keras")
-    save_example(ctx.out / "example.npz", model, validation.pixels[:EXAMPLE_DIGITS])
-    (ctx.out / "profile.json").write_text(json.dumps(profile_digits(table)))
+    describe_published(ctx, validation.pixels[:EXAMPLE_DIGITS], profile_digits(table))
     return {**facts, "training_digits": len(training)}
 
 
 def _train_one(
     ctx: StageContext, way: str, seed: int, training: Digits, validation: Digits, kept: Path
-) -> tuple[keras.Model, dict[str, Any]]:
+) -> tuple[keras.Model, TrainingRecord]:
     """One training: a phase for each layer and one for all, or as many epochs for all at once."""
     config: StackedAutoencoderConfig = ctx.config
     set_seed(seed, deterministic=config.deterministic)

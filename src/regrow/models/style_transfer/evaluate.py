@@ -68,7 +68,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
     reference = _run_reference(loss, next(iter(photos.values())), styles, masks)
     metrics = _summarise(frame, reference)
     comparison = Comparison("the picture", [metrics], {PHOTO: {"loss": metrics["loss_of_photo"]}})
-    evaluation = Evaluation(
+    return Evaluation(
         headline=comparison.headline("loss", "loss reached", simplest=PHOTO),
         metrics=metrics,
         tables=(tabulate_pictures(frame, PICTURES), tabulate_reference(REFERENCE, reference)),
@@ -78,9 +78,7 @@ def evaluate(ctx: StageContext) -> dict[str, Any]:
             *([KEPT_COLOURS] if config.keep_colour else []),
             *NOTES,
         ),
-    )
-    evaluation.write(ctx.out)
-    return {"metrics": evaluation.metrics, "pictures": len(frame) // 3}
+    ).write(ctx.out, pictures=len(frame) // 3)
 
 
 def _measure_all(
@@ -98,7 +96,7 @@ def _measure_all(
         content, name, size = photos[label["sha256"]], label["photo"], pixels.shape[:2]
         photo, style = (to_bytes(resize(picture, size)) for picture in (content, styles[0]))
         rows.append({"picture": name, **measure_one(pixels, content)})
-        rows[-1] |= {"steps": run["steps"], "seconds per step": run["seconds"] / run["steps"]}
+        rows[-1] |= {"steps": run.steps, "seconds per step": run.seconds_per_step}
         rows.append({"picture": f"{name}, original", **measure_one(photo, content)})
         rows.append({"picture": "the first style, unchanged", **measure_one(style, content)})
         shown = [(PHOTO, photo), ("the picture", pixels)]

@@ -81,27 +81,33 @@ def transfer(
     identity = identify(config.model_dump(), content, *styles, *(m for m in masks if m is not None))
     saved = Checkpoint(checkpoint, identity, every_s=checkpoint_every_s)
     state, found = saved.load() or ({"done": 0, "curves": {}, "seconds": 0.0}, {})
-    run = _Run(loss, config, saved, state, found, on_step)
     ends = list(accumulate(share_steps(config.steps, len(sizes))))
-    run.total = ends[-1]
-    if run.done:
-        note(f"resuming after step {run.done} of {run.total}")
+    run = _Run(loss, config, saved, state, found, on_step, total=ends[-1])
     for size, start, end in zip(sizes, [0, *ends], ends, strict=False):
-        if run.done >= end:
-            continue
-        at_scale = clip(resize(content, size))
-        small = [fit_style(style, size, config.style_scale) for style in styles]
-        if run.done == start:
-            run.arrays = {}  # the optimiser begins anew
-            run.pixels = (
-                begin(config, at_scale, small) if start == 0 else clip(resize(run.pixels, size))
-            )
-        targets = loss.aim(at_scale, small, masks)
-        OPTIMIZERS[config.optimizer](run, targets, end)
+        if run.done < end:
+            _paint_scale(run, content, styles, masks, size, range(start, end))
     pixels = to_bytes(run.pixels)
     if config.keep_colour:
         pixels = keep_colour(pixels, to_bytes(resize(content, sizes[-1])))
     return Transfer(pixels, run.curves, run.seconds, state["done"])
+
+
+def _paint_scale(
+    run: _Run,
+    content: Array,
+    styles: Sequence[Array],
+    masks: Sequence[Array | None],
+    size: tuple[int, int],
+    steps: range,
+) -> None:
+    """What is left to do of the steps at one scale."""
+    config = run.config
+    at_scale = clip(resize(content, size))
+    small = [fit_style(style, size, config.style_scale) for style in styles]
+    if run.done == steps.start:
+        run.arrays = {}  # the optimiser begins anew
+        run.pixels = clip(resize(run.pixels, size)) if run.done else begin(config, at_scale, small)
+    OPTIMIZERS[config.optimizer](run, run.loss.aim(at_scale, small, masks), steps.stop)
 
 
 def list_scales(size: tuple[int, int], scales: int) -> list[tuple[int, int]]:
@@ -143,6 +149,8 @@ class _Run:
         state: dict[str, Any],
         arrays: dict[str, Array],
         on_step: OnStep | None,
+        *,
+        total: int,
     ) -> None:
         self.loss = loss
         self.config = config
@@ -151,9 +159,11 @@ class _Run:
         self.curves: dict[str, list[float]] = state["curves"]
         self.pixels: Array = arrays.pop("pixels", np.zeros((1, 1, 3), "float32"))
         self.arrays = arrays  # of the optimiser
-        self.total = 0
+        self.total = total
         self.on_step = on_step
         self._started: float = time.monotonic() - state["seconds"]
+        if self.done:
+            note(f"resuming after step {self.done} of {total}")
 
     @property
     def seconds(self) -> float:

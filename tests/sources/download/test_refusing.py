@@ -1,240 +1,30 @@
-"""Downloads, against a real server on this machine that misbehaves as it is told."""
+"""Answers that are tried again or refused, of a real server that misbehaves as it is told."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import random
 import socket
 import ssl
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from regrow.sources import download as module
 from regrow.sources import http
-from regrow.sources.download import Expected, download
+from regrow.sources.download import Expected
 from regrow.sources.retries import LocationError, Retries
-from tests.support.commands import wait_for
-from tests.support.http_servers import Handler, HttpServer
-
-CONTENT = random.Random(7).randbytes(300_000)
-OTHER = random.Random(8).randbytes(300_000)
-EXPECTED = Expected(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
-QUICK = Retries(attempts=4, first_delay_s=0.001, max_delay_s=0.01, read_timeout_s=5)
-
-
-@dataclass
-class Answer:
-    """How the server answers one request.
-
-    Attributes:
-        stop_after: close the connection after so many bytes of the body.
-        ranges: whether Range is honoured.
-        hold: wait for this before going on after `stop_after` bytes, instead of closing.
-    """
-
-    content: bytes = CONTENT
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    stop_after: int | None = None
-    ranges: bool = True
-    length: bool = True
-    hold: threading.Event | None = None
-
-
-class Server:
-    """Gives its answers in order, the last one for ever, and remembers the requests."""
-
-    def __init__(self, *answers: Answer) -> None:
-        self.answers = list(answers)
-        self.requests: list[dict[str, str]] = []
-        self.sent_bytes: list[int] = []
-        server = self
-
-        class Asked(Handler):
-            def do_GET(self) -> None:
-                server.requests.append({k.lower(): v for k, v in self.headers.items()})
-                number = len(server.requests) - 1
-                server.sent_bytes.append(0)
-                respond(self, server.answers[min(number, len(server.answers) - 1)], server, number)
-
-        self.http = HttpServer(Asked)
-        self.url = f"{self.http.address}/file.bin"
-
-
-def respond(handler: BaseHTTPRequestHandler, answer: Answer, server: Server, number: int) -> None:
-    content, status, headers = answer.content, answer.status, dict(answer.headers)
-    asked = handler.headers.get("Range")
-    fresh = handler.headers.get("If-Range") in (None, headers.get("ETag"))
-    if asked and answer.ranges and fresh and status == 200:
-        start = int(asked.removeprefix("bytes=").removesuffix("-"))
-        status = 206 if start < len(content) else 416
-        headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        content = content[start:] if status == 206 else b""
-    handler.send_response(status)
-    for name, value in headers.items():
-        handler.send_header(name, value)
-    if answer.length:
-        handler.send_header("Content-Length", str(len(content)))
-    handler.end_headers()
-    first = content[: answer.stop_after]
-    rest = content[len(first) :] if answer.hold else b""
-    for body in (first, rest):
-        if body:
-            server.sent_bytes[number] += len(body)
-            handler.wfile.write(body)
-        if body is first and answer.hold:
-            answer.hold.wait(30)
-
-
-Serve = Callable[..., Server]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    servers: list[Server] = []
-
-    def start(*answers: Answer) -> Server:
-        servers.append(Server(*answers))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.http.close()
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-
-
-@pytest.fixture
-def part(tmp_path: Path) -> Path:
-    return tmp_path / "file.part"
-
-
-def get(url: str, part: Path, expected: Expected = EXPECTED, retries: Retries = QUICK) -> None:
-    download(url, part, expected, report=lambda _done, _total: None, retries=retries)
-
-
-def fail(url: str, part: Path, expected: Expected = EXPECTED) -> LocationError:
-    with pytest.raises(LocationError) as caught:
-        get(url, part, expected)
-    return caught.value
-
-
-def test_whole_file_with_progress(serve: Serve, part: Path) -> None:
-    server, seen = serve(Answer()), []
-
-    download(server.url, part, EXPECTED, report=lambda *now: seen.append(now), retries=QUICK)
-
-    assert part.read_bytes() == CONTENT
-    assert len(server.requests) == 1
-    assert "range" not in server.requests[0]
-    assert seen[-1] == (len(CONTENT), len(CONTENT))
-    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
-
-
-def test_cut_is_resumed_with_range_and_if_range(serve: Serve, part: Path) -> None:
-    tag = {"ETag": '"v1"'}
-    server = serve(Answer(stop_after=100_000, headers=tag), Answer(headers=tag))
-
-    get(server.url, part)
-
-    assert part.read_bytes() == CONTENT
-    assert server.requests[1]["range"] == "bytes=100000-"
-    assert server.requests[1]["if-range"] == '"v1"'
-    assert server.sent_bytes == [100_000, 200_000]
-
-
-def test_last_modified_stands_in_for_a_weak_etag(serve: Serve, part: Path) -> None:
-    day = "Thu, 03 Sep 2015 15:39:00 GMT"
-    server = serve(
-        Answer(stop_after=10, headers={"ETag": 'W/"v1"', "Last-Modified": day}), Answer()
-    )
-
-    get(server.url, part)
-
-    assert server.requests[1]["if-range"] == day
-    assert part.read_bytes() == CONTENT
-
-
-def test_file_replaced_during_a_cut_is_not_mixed(serve: Serve, part: Path) -> None:
-    server = serve(
-        Answer(content=OTHER, stop_after=100_000, headers={"ETag": '"old"'}),
-        Answer(headers={"ETag": '"new"'}),
-    )
-
-    get(server.url, part)
-
-    assert part.read_bytes() == CONTENT
-    assert server.sent_bytes == [100_000, 300_000]
-
-
-def test_mixed_halves_are_noticed_by_digest_and_fetched_whole(serve: Serve, part: Path) -> None:
-    # No ETag: the resume succeeds, and only the digest tells.
-    server = serve(Answer(content=OTHER, stop_after=100_000), Answer())
-
-    get(server.url, part)
-
-    assert part.read_bytes() == CONTENT
-    assert [("range" in request) for request in server.requests] == [False, True, False]
-
-
-def test_server_without_ranges_starts_again(serve: Serve, part: Path) -> None:
-    server = serve(Answer(stop_after=100_000, ranges=False), Answer(ranges=False))
-
-    get(server.url, part)
-
-    assert part.read_bytes() == CONTENT
-    assert "range" in server.requests[1]
-    assert server.sent_bytes == [100_000, 300_000]
-
-
-def test_partial_file_longer_than_the_server_has(serve: Serve, part: Path) -> None:
-    part.write_bytes(OTHER + OTHER)
-    server = serve(Answer())
-
-    get(server.url, part, Expected(EXPECTED.sha256))
-
-    assert part.read_bytes() == CONTENT
-    assert [request.get("range") for request in server.requests] == ["bytes=600000-", None]
-
-
-def test_whole_partial_file_needs_no_request(serve: Serve, part: Path) -> None:
-    part.write_bytes(CONTENT)
-    server = serve(Answer(status=500))
-
-    get(server.url, part)
-
-    assert server.requests == []
-
-
-def test_wrong_partial_file_is_dropped(serve: Serve, part: Path) -> None:
-    part.write_bytes(OTHER)
-    server = serve(Answer())
-
-    get(server.url, part)
-
-    assert part.read_bytes() == CONTENT
-    assert len(server.requests) == 1
-
-
-def test_another_range_than_asked_for_is_refused(serve: Serve, part: Path) -> None:
-    part.write_bytes(CONTENT[:1000])
-    wrong = {"Content-Range": f"bytes 5-{len(CONTENT) - 1}/{len(CONTENT)}"}
-    server = serve(Answer(status=206, headers=wrong))
-
-    assert "a different part" in fail(server.url, part).reason
-    assert not part.exists()
+from tests.support.downloads import (
+    CONTENT,
+    EXPECTED,
+    OTHER,
+    QUICK,
+    Answer,
+    Serve,
+    fail,
+    get,
+)
 
 
 @pytest.mark.parametrize("status", [503, 500, 429, 408])
@@ -493,34 +283,6 @@ def make_certificate(folder: Path) -> None:
     (folder / "key.pem").write_bytes(
         key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-
-
-def test_killed_download_is_resumed_by_the_next_process(serve: Serve, part: Path) -> None:
-    release = threading.Event()
-    tag = {"ETag": '"v1"'}
-    server = serve(Answer(stop_after=1_000, hold=release, headers=tag), Answer(headers=tag))
-    script = (
-        "import sys; from pathlib import Path\n"
-        "from regrow.sources.download import Expected, download\n"
-        "download(sys.argv[1], Path(sys.argv[2]), Expected(sys.argv[3], int(sys.argv[4])),"
-        " report=lambda done, total: None)\n"
-    )
-    arguments = [server.url, str(part), EXPECTED.sha256, str(EXPECTED.bytes)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])}
-    process = subprocess.Popen([sys.executable, "-c", script, *arguments], env=environment)
-    try:
-        wait_for("the part", lambda: part.exists() and part.stat().st_size == 1_000, every_s=0.01)
-    finally:
-        process.kill()
-        process.wait()
-        release.set()
-
-    get(server.url, part)
-
-    assert part.read_bytes() == CONTENT
-    assert server.requests[1]["range"] == "bytes=1000-"
-    assert server.requests[1]["if-range"] == '"v1"'
-    assert server.sent_bytes[1] == 299_000
 
 
 def test_waits_grow_up_to_a_bound_and_follow_the_server() -> None:
