@@ -16,7 +16,7 @@ def test_curves_are_drawn_for_each_quantity() -> None:
     curves = {"loss": [2.0, 1.0], "val_loss": [2.5, 1.5], "accuracy": [0.5, 0.7]}
     pictures = draw_curves(History([TrainingRecord(curves, f"seed-{n}") for n in range(3)]))
     assert [picture.title for picture in pictures] == ["Loss per epoch", "Accuracy per epoch"]
-    assert "3 runs, of 2 epochs: the line is their median" in pictures[0].caption
+    assert "3 runs, of 2 epochs: the line is the median" in pictures[0].caption
 
 
 def test_a_run_that_stopped_early_keeps_its_last_value() -> None:
