@@ -86,6 +86,11 @@ def test_a_sheet_is_read_whatever_it_says_of_its_size(workbook: Path, stated: st
         np.testing.assert_array_equal(found[name], make_frame(8)[name])
 
 
+def test_a_workbook_that_is_stored_under_the_sources_name_is_read(workbook: Path) -> None:
+    stored = workbook.rename(workbook.with_name("AirQualityUCI.csv"))
+    assert read_readings(stored)[TIMESTAMP].tolist() == make_frame(8)[TIMESTAMP].tolist()
+
+
 def test_cells_without_a_name_above_are_left_out(workbook: Path) -> None:
     change(workbook, SHEET, lambda text: text.replace("</row>", f"{FAR}</row>"))
     change(workbook, SHEET, lambda text: text.replace(f"{FAR}</row>", "</row>", 1))

@@ -41,8 +41,13 @@ def read_sheet(path: Path) -> Iterator[pa.RecordBatch]:
             remedies=["pip install 'regrow[excel]'", f"or {REMEDIES[0]}"],
         ) from None
     _check_size(path)
-    book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
-    with closing(book):
+    # By its name openpyxl would refuse a workbook that is stored under the source's name, a CSV.
+    with (
+        path.open("rb") as file,
+        closing(
+            openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        ) as book,
+    ):
         sheet = book.worksheets[0]
         sheet.reset_dimensions()  # some programs write A1 for a sheet of any size
         first: tuple[Any, ...] = next(sheet.iter_rows(max_row=1, values_only=True), ())
