@@ -77,7 +77,7 @@ def test_jump_of_the_missing_rate_warns(rng: Generator) -> None:
     gaps = np.where(np.arange(1000) % 10 == 0, np.nan, values)
     findings = compare_profiles(profile(a=values), profile(a=gaps))
     assert warnings_of(findings) == {("a", "missing")}
-    assert findings[0]["sentence"] == "a: missing in 10.0% of the rows; it was 0.0%"
+    assert findings[0]["sentence"] == "a: missing in 10.0% of the rows; previously 0.0%"
     assert findings[0]["value"] == pytest.approx(0.1)
     assert warnings_of(compare_profiles(profile(a=gaps), profile(a=values))) == {("a", "missing")}
     assert warnings_of(compare_profiles(profile(a=values), profile(a=gaps), missing_warn=0.2)) == (
@@ -99,7 +99,7 @@ def test_changed_type_warns(rng: Generator) -> None:
     numbers = rng.integers(0, 9, 500)
     findings = compare_profiles(profile(a=numbers), profile(a=numbers.astype(str)))
     assert warnings_of(findings) == {("a", "schema")}
-    assert findings[0]["sentence"] == "a: was number and is text now"
+    assert findings[0]["sentence"] == "a: changed from number to text"
     # A whole number that is stored as a float is the same number.
     assert warnings_of(compare_profiles(profile(a=numbers), profile(a=numbers * 1.0))) == set()
 

@@ -100,7 +100,7 @@ def test_doctor_says_where_the_server_of_a_run_keeps_its_database(tmp_path: Path
     for variables, place in (({}, tmp_path / "home" / "prefect"), (chosen, tmp_path / "chosen")):
         answer = json.loads(run(tmp_path, variables, *DOCTOR).stdout)
         found = {check["check"]: check["found"] for check in answer}
-        assert f"which keeps {place}" in found[SERVER]
+        assert f"which uses {place}" in found[SERVER]
 
 
 # Values of keras.json, and what a trained model's next run says of them.

@@ -113,7 +113,10 @@ MISTAKES = {
         ("predict", "air-quality", "readings.csv", "--sample"),
         "the columns are not those of the Air Quality file",
     ),
-    "unknown backend": (("run", "air-quality", "--sample"), "Keras is set to a backend"),
+    "unknown backend": (
+        ("run", "air-quality", "--sample"),
+        "Keras is configured with an unsupported backend",
+    ),
 }
 
 

@@ -171,7 +171,7 @@ def test_nothing_is_overwritten(home: Path, tmp_path: Path) -> None:
     before = contents_of(tmp_path)
     with pytest.raises(UserError, match="home is not empty"):
         restore_backup(path, Home(home))
-    with pytest.raises(UserError, match="something at the backup's place"):
+    with pytest.raises(UserError, match="the backup already exists"):
         write_backup(path, settings_of(home))
     with exclusive(Home(home).lock("backup")), pytest.raises(UserError, match="another backup"):
         write_backup(tmp_path / "other.zip", settings_of(home))

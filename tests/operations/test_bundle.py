@@ -251,7 +251,7 @@ def test_a_model_that_answers_otherwise_is_not_stored(
 def test_the_commands_mistakes(regrow: Regrow, tmp_path: Path) -> None:
     for arguments, said in {
         ("bundle", "export", str(tmp_path / "new.zip")): "nothing to bundle",
-        ("bundle", "export", str(SAMPLE)): "something at the bundle's place",
+        ("bundle", "export", str(SAMPLE)): "the bundle already exists",
         ("bundle", "export", "x.zip", "--model", "nothing"): "there is no model",
         ("bundle", "import", "nothing.zip"): "no such bundle",
         ("bundle", "import", str(SAMPLE)): "neither a zip",

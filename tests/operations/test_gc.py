@@ -331,7 +331,7 @@ def test_a_run_beside_clean_ups_ends_well_and_is_found_again(
     assert all(stage["cached"] for stage in again["stages"])
     assert regrow("predict", "air-quality", SAMPLE, "--sample").returncode == 0
     text = regrow("gc", "--dry-run").stdout
-    assert "would free 0.0 MiB in 0 places; 6 results" in text
+    assert "would free 0.0 MiB in 0 items; 6 results" in text
 
 
 def test_the_commands_mistakes(regrow: Regrow) -> None:

@@ -227,7 +227,7 @@ def test_the_commands(regrow: Regrow, home: Path, inbox: Path, tmp_path: Path) -
     assert len(json.loads(done.stdout)["predicted"]) == len(list(out.iterdir())) == 1
     done = regrow("drift", "air-quality", SAMPLE, "--sample", env=here)
     assert done.returncode == 0, done.stderr
-    assert "over 1,500 rows" in done.stdout
+    assert "in 1,500 rows" in done.stdout
     for name, (arguments, said) in ERRORS.items():
         done = regrow(*arguments, env=here)
         assert (done.returncode, name) == (2, name)

@@ -191,7 +191,7 @@ def test_trials_are_ranked_by_validation_then_pruned_then_failed() -> None:
     assert best[""].name == "noise=0.4"
     largest = request.model_copy(update={"direction": "maximize"})
     assert choose_best(CODER, largest, trials, outcomes)[""].name == "noise=0.2"
-    with pytest.raises(UserError, match="no figure 'val_mae'") as raised:
+    with pytest.raises(UserError, match="recorded no metric 'val_mae'") as raised:
         rank(request.model_copy(update={"metric": "val_mae"}), outcomes)
     assert raised.value.expected == "val_loss"
 

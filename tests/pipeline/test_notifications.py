@@ -99,7 +99,7 @@ def test_what_cannot_be_sent_fails_nothing_and_tells_no_address(
         monkeypatch.setenv("REGROW_NOTIFY_URL", f"hooks/{TOKEN}")
     send_webhook(NOTIFICATION)
     said = {
-        "refused": "answered 403",
+        "refused": "the recipient responded with 403",
         "nobody there": "ConnectError",
         "too slow": "ReadTimeout",
         "no address at all": "it is not a URL that Apprise supports",

@@ -221,5 +221,5 @@ def test_an_address_that_cannot_be_is_refused(url: str, tmp_path: Path) -> None:
 def test_the_container_in_an_address_of_azure_is_no_credential() -> None:
     account = "account.dfs.core.windows.net/regrow"
     assert SharedStore(f"abfs://container@{account}").url == f"abfs://container@{account}"
-    with pytest.raises(UserError, match="credentials do not belong in an address"):
+    with pytest.raises(UserError, match="the address contains credentials"):
         SharedStore(f"abfs://container:key@{account}")

@@ -87,7 +87,7 @@ class TrainingRecord:
                 where=where,
                 received=", ".join(found) if isinstance(found, Mapping) else type(found).__name__,
                 expected="the fields of regrow.report.history.TrainingRecord, with curves",
-                remedies=["make it by regrow.training.seeds.record_of"],
+                remedies=["train with regrow.run_trainings, which writes it"],
             )
         names = {one.name for one in fields(cls)} - {"more"}
         known = {name: value for name, value in found.items() if name in names}
