@@ -62,7 +62,7 @@ def test_other_libraries_are_named_with_both_versions() -> None:
         "gone": ("1.0", "not installed"),
     }
     [said] = found.remarks
-    assert f"numpy {library_version('numpy')} (was 0.9)" in said
+    assert f"numpy {library_version('numpy')} (then 0.9)" in said
     assert "keras" not in said
 
 
@@ -90,7 +90,7 @@ def test_status_doctor_and_run_name_other_libraries(
     status = json.loads(regrow("status", "air-quality", "--json").stdout)[0]["champion_on_sample"]
     assert status["other_libraries"] == {"keras": ["3.0", library_version("keras")]}
     assert status["age_days"] < 1
-    said = f"keras {library_version('keras')} (was 3.0)"
+    said = f"keras {library_version('keras')} (then 3.0)"
     checks = json.loads(regrow("doctor", "--json").stdout)
     [found] = [one for one in checks if one["check"] == "champion of air-quality.sample"]
     assert found["level"] == "warn"

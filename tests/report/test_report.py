@@ -250,7 +250,7 @@ def test_a_run_with_little_to_show_has_its_report(data: ReportData, tmp_path: Pa
         )
         assert "# Model card: Benzene" in write_card(run, tmp_path / "card.md").read_text("utf-8")
     run = replace(data, evaluation=undefined)
-    said = "The figure that this run is known by, RMSE, is not finite."
+    said = "The main metric of this run, RMSE, is not finite."
     assert said in words(parse(write_report(run, tmp_path / "report.html")))
     assert said in write_card(run, tmp_path / "card.md").read_text("utf-8")
     assert said in summary_markdown(run, report_link=None, mlflow_link=None)
