@@ -16,7 +16,8 @@ import pytest
 from regrow.base.errors import DataError
 from regrow.sources.given import copy_given, match_members
 from regrow.sources.source import Source
-from tests.support.fetching import CSV, declare, make_tar, make_zip, sha256
+from tests.support.fetching import CSV, declare, make_tar, sha256
+from tests.support.upstreams import pack
 
 PACKINGS: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
@@ -95,31 +96,31 @@ def test_what_is_packed_upstream_stays_packed(tmp_path: Path) -> None:
 )
 def test_the_matching_member_of_an_archive_is_taken(tmp_path: Path, names: list[str]) -> None:
     members = dict.fromkeys(names, b"not wanted") | {names[0]: CSV}
-    assert give(declare(), tmp_path, "my.zip", make_zip(members)) == {"readings.csv": CSV}
+    assert give(declare(), tmp_path, "my.zip", pack(members)) == {"readings.csv": CSV}
     (tmp_path / "tar").mkdir()
     assert give(declare(), tmp_path / "tar", "my.tgz", make_tar(members)) == {"readings.csv": CSV}
 
 
 def test_a_plain_source_is_taken_out_of_an_archive_too(tmp_path: Path) -> None:
     members = {"vectors.100d.txt": b"no", "vectors.50d.txt": b"yes"}
-    found = give(declare_plain("vectors.50d.txt"), tmp_path, "all.zip", make_zip(members))
+    found = give(declare_plain("vectors.50d.txt"), tmp_path, "all.zip", pack(members))
     assert found == {"vectors.50d.txt": b"yes"}
 
 
 def test_a_source_without_an_ending_keeps_its_zip(tmp_path: Path) -> None:
-    pictures = make_zip({"a.png": b"a"})
+    pictures = pack({"a.png": b"a"})
     assert give(declare_plain("photo"), tmp_path, "some.zip", pictures) == {"photo": pictures}
 
 
 def test_an_archive_in_an_archive_is_opened(tmp_path: Path) -> None:
     inner = make_tar({"readings.csv": CSV})
-    content = make_zip({"README.txt": b"about", "readings.tar.gz": inner})
+    content = pack({"README.txt": b"about", "readings.tar.gz": inner})
     # The note would be the only file that is no archive, and is not taken for the data.
     assert give(declare(), tmp_path, "my.zip", content) == {"readings.csv": CSV}
 
 
 def test_an_error_in_an_inner_archive_names_the_persons_file(tmp_path: Path) -> None:
-    content = make_zip({"inner.tar.gz": make_tar({"c.txt": b"c"})})
+    content = pack({"inner.tar.gz": make_tar({"c.txt": b"c"})})
     with pytest.raises(DataError, match="no file that can be used") as raised:
         give(declare_several(), tmp_path, "my.zip", content)
     assert raised.value.where == f"{tmp_path / 'my.zip'}, member inner.tar.gz"
@@ -127,7 +128,7 @@ def test_an_error_in_an_inner_archive_names_the_persons_file(tmp_path: Path) -> 
 
 def test_several_files_come_from_any_folder(tmp_path: Path) -> None:
     for names in (["data/a.txt", "data/b.txt"], ["x-main/data/a.txt", "x-main/data/b.txt"]):
-        content = make_zip(dict(zip(names, (b"a", b"b"), strict=True)))
+        content = pack(dict(zip(names, (b"a", b"b"), strict=True)))
         found = give(declare_several(), tmp_path, "my.zip", content)
         assert found == {"data/a.txt": b"a", "data/b.txt": b"b"}
     assert match_members(["en/q.txt", "en-10k/q.txt"], ["en-10k/q.txt"]) == {
@@ -138,7 +139,7 @@ def test_several_files_come_from_any_folder(tmp_path: Path) -> None:
 def test_what_does_not_match_is_named_with_what_is_there(tmp_path: Path) -> None:
     members = {f"{number}.csv": b"x" for number in range(500)}
     with pytest.raises(DataError, match="no file that can be used for readings") as raised:
-        give(declare(), tmp_path, "my.zip", make_zip(members))
+        give(declare(), tmp_path, "my.zip", pack(members))
     text = str(raised.value)
     assert "and 492 more" in text
     assert "unpack it and pass readings.csv" in text

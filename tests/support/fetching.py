@@ -7,7 +7,6 @@ import io
 import random
 import tarfile
 import threading
-import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
@@ -16,9 +15,7 @@ from typing import Any
 from regrow.sources.fetch import Source, fetch, source_version
 from regrow.sources.retries import Retries
 from tests.support.http_servers import Handler, HttpServer
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
+from tests.support.upstreams import pack
 
 CSV = b"Date;Time;CO(GT)\r\n" + random.Random(3).randbytes(50_000).hex().encode()
 
@@ -28,14 +25,6 @@ QUICK = Retries(attempts=2, first_delay_s=0.001, max_delay_s=0.01)
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def make_zip(members: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as container:
-        for name, content in members.items():
-            container.writestr(zipfile.ZipInfo(name), content)
-    return buffer.getvalue()
 
 
 def make_tar(members: dict[str, bytes], mode: str = "w:gz") -> bytes:
@@ -48,7 +37,7 @@ def make_tar(members: dict[str, bytes], mode: str = "w:gz") -> bytes:
     return buffer.getvalue()
 
 
-ZIP = make_zip({"readings.csv": CSV, "readings.xlsx": b"not wanted"})
+ZIP = pack({"readings.csv": CSV, "readings.xlsx": b"not wanted"})
 
 
 class Upstream:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from regrow.base.files import write_json
 from regrow.base.home import Home
-from regrow.base.secrets import USER_INFO
+from regrow.base.secrets import strip_user_info
 
 REPORTS = "/reports"
 
@@ -36,7 +36,7 @@ def link_mlflow(server: str, path: str) -> str:
 
     Without the last part, MLflow shows traces of language models in place of runs.
     """
-    return f"{USER_INFO.sub('', server).rstrip('/')}/#/{path}?workflowType=machine_learning"
+    return f"{strip_user_info(server)}/#/{path}?workflowType=machine_learning"
 
 
 def find_dashboards(home: Home) -> Dashboards | None:

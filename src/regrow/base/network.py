@@ -89,5 +89,5 @@ def _find_certificate_problem() -> UserError | None:
         where=f"the environment variable {variable}",
         received=f"{value}: {problem}",
         expected="certificates in PEM form",
-        remedies=["correct it", f"or unset {variable}to use the default certificates"],
+        remedies=["correct it", f"or unset {variable} to use the default certificates"],
     )

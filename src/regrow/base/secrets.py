@@ -31,6 +31,11 @@ def hide_secrets(text: str) -> str:
     return USER_INFO.sub(f"{HIDDEN}@", text)
 
 
+def strip_user_info(address: str) -> str:
+    """An address of a server without user and password, and without a slash at its end."""
+    return USER_INFO.sub("", address).rstrip("/")
+
+
 def has_credentials(address: str) -> bool:
     """Whether an address of object storage contains a user, a password or a signature."""
     if any(name in parse_qs(address.partition("?")[2]) for name in SECRET_PARAMETERS):

@@ -70,9 +70,13 @@ def deploy(*, schedules: bool = True) -> list[str]:
         UserError: there is nothing to deploy, no server is named, it cannot be reached, or Prefect
             refuses a deployment.
     """
-    root, common = find_project(), _read_yaml(common_file())
+    root = find_project()
+    own = root / FILE
+    common = _read_yaml(common_file())
     files = _list_files(root, common)
-    sections = [common, *(of for path, of in files if path == root / FILE != common_file())]
+    # This repository's own file is the common one.
+    is_separate = own != common_file()
+    sections = [common, *(found for path, found in files if is_separate and path == own)]
     extras = [Extras.model_validate(section.get("regrow", {})) for section in sections]
     done = []
     check_server()

@@ -13,7 +13,7 @@ from regrow.base.addresses import is_own_database
 from regrow.base.files import write_text
 from regrow.base.home import Home
 from regrow.base.locks import exclusive
-from regrow.base.secrets import USER_INFO
+from regrow.base.secrets import strip_user_info
 
 OWN = "home"
 
@@ -55,5 +55,4 @@ def _identify(home: Home, tracking_uri: str) -> str:
     """A short name of a tracking address without its password; "home" for the home's database."""
     if is_own_database(tracking_uri, home):
         return OWN
-    address = USER_INFO.sub("", tracking_uri).rstrip("/")
-    return hashlib.sha256(address.encode()).hexdigest()[:12]
+    return hashlib.sha256(strip_user_info(tracking_uri).encode()).hexdigest()[:12]

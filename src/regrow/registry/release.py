@@ -1,4 +1,4 @@
-"""What is published: the content of one version of a registered model, and what is said of it."""
+"""The content of a registered version, and the result of publishing it."""
 
 from __future__ import annotations
 

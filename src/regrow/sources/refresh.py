@@ -62,7 +62,8 @@ def check_source(
         UserError: no such source, or not one that may change.
         SourceError: no location answered with the source.
     """
-    source, retries = _declared(name, settings), retries or make_retries(settings)
+    source = _declared(name, settings)
+    retries = retries or make_retries(settings)
     ensure_layout(settings.home)
     if source.remote.is_checked_first:
         return pin_first(source, settings, progress, retries)

@@ -56,12 +56,13 @@ def run_trainings(
     best = min((run for run in runs if run.group in groups), key=lambda run: run.loss)
     shutil.copyfile(ctx.out / best.path, ctx.out / "model.keras")
     # Repeated, the same training is the same result.
-    History(runs).write(ctx.out, omit=PASSING)
+    history = History(runs)
+    history.write(ctx.out, omit=PASSING)
     return {
         "parameters": load_model(ctx.out / best.path).count_params(),
         "published_run": best.run,
         "runs": len(runs),
-        "seconds": History(runs).seconds,
+        "seconds": history.seconds,
     }
 
 
@@ -83,16 +84,21 @@ def _train_all(
     return runs
 
 
-def describe_published(ctx: StageContext, inputs: Any, profile: Mapping[str, Any]) -> None:
+def describe_published(
+    ctx: StageContext, inputs: Any, profile: Mapping[str, Any], *, model: keras.Model | None = None
+) -> None:
     """Writes what is kept beside `model.keras`: `example.npz` and `profile.json`.
 
     Args:
         inputs: some inputs, which are kept with what the model answers.
         profile: of the training data; see `profile_table`.
+        model: the published model, if it has been loaded already.
     """
     from regrow.training.inference import load_model, save_example
 
-    save_example(ctx.out / "example.npz", load_model(ctx.out / "model.keras"), inputs)
+    if model is None:
+        model = load_model(ctx.out / "model.keras")
+    save_example(ctx.out / "example.npz", model, inputs)
     (ctx.out / "profile.json").write_text(json.dumps(profile))
 
 

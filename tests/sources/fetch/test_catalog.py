@@ -12,8 +12,8 @@ import pytest
 from regrow.base.errors import UserError
 from regrow.sources import fetch as module
 from regrow.sources.fetch import load_sources
+from tests.conftest import REPOSITORY
 from tests.support.fetching import (
-    REPOSITORY,
     declare,
     version,
 )

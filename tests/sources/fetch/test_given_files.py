@@ -18,10 +18,10 @@ from tests.support.fetching import (
     files_in,
     get,
     make_tar,
-    make_zip,
     sha256,
     version,
 )
+from tests.support.upstreams import pack
 
 
 def test_sample_says_what_it_is(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_local_file_is_taken_as_it_is(tmp_path: Path) -> None:
     assert credit(declare(), facts["kind"], facts["sha256"]).licence == "not stated"
 
 
-@pytest.mark.parametrize("make", [make_zip, make_tar])
+@pytest.mark.parametrize("make", [pack, make_tar])
 def test_local_archive_gives_the_member_without_a_digest(tmp_path: Path, make: Any) -> None:
     local = tmp_path / "mine.download"
     local.write_bytes(make({"readings.csv": b"my own readings", "other": b""}))
@@ -78,22 +78,22 @@ def test_local_copy_of_the_real_data_keeps_its_licence(tmp_path: Path) -> None:
     assert credit(declare(), facts["kind"], facts["sha256"]).licence == "CC BY 4.0"
 
 
-@pytest.mark.parametrize("pack", [bytes, lambda content: make_zip({"readings.csv": content})])
-def test_sample_given_as_a_local_file_stays_a_sample(tmp_path: Path, pack: Any) -> None:
+@pytest.mark.parametrize("wrap", [bytes, lambda content: pack({"readings.csv": content})])
+def test_sample_given_as_a_local_file_stays_a_sample(tmp_path: Path, wrap: Any) -> None:
     (tmp_path / "data/samples").mkdir(parents=True)
     (tmp_path / "data/samples/readings.csv").write_bytes(b"sample")
     local = tmp_path / "mine"
-    local.write_bytes(pack(b"sample"))
+    local.write_bytes(wrap(b"sample"))
 
     assert get(declare(), tmp_path, local=local)["kind"] == "sample"
 
-    local.write_bytes(pack(b"sample, changed"))
+    local.write_bytes(wrap(b"sample, changed"))
     assert get(declare(), tmp_path, local=local)["kind"] == "local"
 
 
 def test_local_archive_that_escapes_is_refused(tmp_path: Path) -> None:
     local = tmp_path / "mine.zip"
-    local.write_bytes(make_zip({"readings.csv": CSV, "../evil": b""}))
+    local.write_bytes(pack({"readings.csv": CSV, "../evil": b""}))
 
     with pytest.raises(DataError, match="a path outside the folder"):
         get(declare(), tmp_path, local=local)

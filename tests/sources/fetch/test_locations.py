@@ -17,19 +17,19 @@ from regrow.base.errors import SourceError, UserError, is_transient
 from regrow.sources import fetch as module
 from regrow.sources.credit import Credit, credit
 from regrow.sources.fetch import Source, load_sources
+from tests.conftest import REPOSITORY
 from tests.support.fetching import (
     CSV,
-    REPOSITORY,
     ZIP,
     Upstream,
     declare,
     files_in,
     get,
     make_tar,
-    make_zip,
     sha256,
     version,
 )
+from tests.support.upstreams import pack
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_next_place_is_asked_when_one_fails(
     upstream: Upstream, tmp_path: Path, dead_url: str
 ) -> None:
     (upstream.folder / "page.zip").write_bytes(b"<!doctype html><p>Log in</p>")
-    (upstream.folder / "other.zip").write_bytes(make_zip({"readings.csv": b"1"}))
+    (upstream.folder / "other.zip").write_bytes(pack({"readings.csv": b"1"}))
     (upstream.folder / "a.zip").write_bytes(ZIP)
     names = ["missing.zip", "page.zip", "other.zip", "a.zip"]
     source = declare(f"{dead_url}/a.zip", *(f"{upstream.url}/{name}" for name in names))
@@ -187,7 +187,7 @@ def test_only_lasting_reasons_are_not_transient(upstream: Upstream, tmp_path: Pa
 
 
 def test_changed_upstream_is_said_with_both_digests(upstream: Upstream, tmp_path: Path) -> None:
-    other = make_zip({"readings.csv": b"new readings"})
+    other = pack({"readings.csv": b"new readings"})
     (upstream.folder / "a.zip").write_bytes(other)
 
     error = fail(declare(f"{upstream.url}/a.zip"), tmp_path)

@@ -141,7 +141,8 @@ def _tabulate_book(ctx: StageContext, table: Path) -> Table:
     """The chapter's own figure: scaled errors, the value -200 counted as benzene."""
     rows = read_rows(table, book=True)
     _training, test = split(rows, ctx.config.test_share)
-    train, lines = ctx.inputs["train"], []
+    train = ctx.inputs["train"]
+    lines = []
     for run in History.read(train.file(FILE)).runs:
         predicted = answer(load_model(train.file(run.path)), test.x)
         scaled = float(np.mean((predicted - test.y) ** 2) / rows.y.std() ** 2)

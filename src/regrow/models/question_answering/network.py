@@ -64,7 +64,7 @@ def train(ctx: StageContext) -> dict[str, Any]:
     model = load_model(ctx.out / "model.keras")
     examples = encode_frame(validation.head(EXAMPLE_QUESTIONS), model)
     profile = profile_table(training, ["task", "sentences", "answer"])
-    describe_published(ctx, examples, profile)
+    describe_published(ctx, examples, profile, model=model)
     return {**facts, "training_questions": len(training), "validation_questions": len(validation)}
 
 

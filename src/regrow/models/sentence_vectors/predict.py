@@ -119,14 +119,16 @@ def embed(model: Any, path: Path, out: Path) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    reader, count = SentenceReader(model), 0
+    reader = SentenceReader(model)
     columns = {"line": pa.int64(), "text": pa.string(), "unknown_words": pa.int32()}
     schema = pa.schema({**columns, "vector": pa.list_(pa.float32(), reader.size)})
     lines = read_lines(path)
+    count = 0
     with atomic_write(out) as temporary:
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
             while batch := list(islice(lines, BATCH_LINES)):
-                numbers, texts = [line.number for line in batch], [line.text for line in batch]
+                numbers = [line.number for line in batch]
+                texts = [line.text for line in batch]
                 vectors, unknown = reader.encode(texts)
                 flat = pa.FixedSizeListArray.from_arrays(vectors.ravel(), reader.size)
                 arrays = [pa.array(numbers, pa.int64()), pa.array(texts), pa.array(unknown), flat]

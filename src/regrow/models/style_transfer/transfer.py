@@ -100,7 +100,7 @@ def _paint_scale(
     size: tuple[int, int],
     steps: range,
 ) -> None:
-    """What is left to do of the steps at one scale."""
+    """Runs the remaining steps at one scale."""
     config = run.config
     at_scale = clip(resize(content, size))
     small = [fit_style(style, size, config.style_scale) for style in styles]
