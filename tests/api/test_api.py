@@ -20,7 +20,7 @@ import regrow
 from regrow.base.errors import DataError, UserError
 from regrow.operations.progress_bars import draw_lines
 from tests.conftest import REPOSITORY, SAMPLE, Regrow
-from tests.support.commands import wait_for
+from tests.support.commands import list_files, wait_for
 
 HEAVY = ("keras", "tensorflow", "pandas", "numpy", "mlflow", "prefect", "pydantic", "rich")
 STUB = REPOSITORY / "src" / "regrow" / "__init__.pyi"
@@ -198,14 +198,17 @@ with noting_to(print):
 """
 
 
+def find_checkpoint(home: Path) -> Path | None:
+    found = list_files(home / "scratch" / "air-quality" / "train")
+    return next((path for path in found if path.name == "checkpoint.npz"), None)
+
+
 @pytest.mark.e2e
 def test_an_interrupted_run_ends_at_a_checkpoint_and_the_next_goes_on(
     home: Path, tmp_path: Path
 ) -> None:
     script = subprocess.Popen([sys.executable, "-c", LONG], stderr=subprocess.PIPE, text=True)
-    checkpoint = wait_for(
-        "a checkpoint", lambda: next(home.glob("scratch/air-quality/train/**/checkpoint.npz"), None)
-    )
+    checkpoint = wait_for("a checkpoint", lambda: find_checkpoint(home))
     os.kill(script.pid, signal.SIGINT)
     _, errors = script.communicate(timeout=120)
     assert "KeyboardInterrupt" in errors
@@ -222,9 +225,7 @@ def test_an_interrupted_run_ends_at_a_checkpoint_and_the_next_goes_on(
 @pytest.mark.e2e
 def test_a_run_ends_when_the_kernel_is_killed(home: Path) -> None:
     script = subprocess.Popen([sys.executable, "-c", LONG])
-    wait_for(
-        "a checkpoint", lambda: next(home.glob("scratch/air-quality/train/**/checkpoint.npz"), None)
-    )
+    wait_for("a checkpoint", lambda: find_checkpoint(home))
     script.kill()
     script.wait()
     newest = max((home / "runs" / "air-quality").glob("[!.]*.json"))

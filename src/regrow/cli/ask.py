@@ -13,7 +13,7 @@ import typer
 from regrow.base.errors import UserError
 from regrow.base.settings import Settings, read_environment
 from regrow.cli.options import Json, Sample, Version
-from regrow.cli.output import console, error_console, print_json, waiting
+from regrow.cli.output import console, print_json, print_text, tell, waiting
 from regrow.cli.terminal import prepare_terminal
 from regrow.registry.names import ChampionRef, list_champions
 
@@ -77,10 +77,7 @@ def ask(
     with waiting("loading the champion..."):
         model, used = load_registered(ChampionRef(MODEL, chosen, sample, version), settings)
     if story is None and question is None and sys.stdin.isatty():
-        error_console.print(
-            f"{used}. Enter one sentence per line; end questions with ?, exit with Ctrl-D.",
-            markup=False,
-        )
+        tell(f"{used}. Enter one sentence per line; end questions with ?, exit with Ctrl-D.")
         _answer_typed(model, unknown)
         return
     found = _answer_text(model, story, question, unknown)
@@ -89,7 +86,7 @@ def ask(
         return
     for one in found:
         _show(one)
-    error_console.print(f"answered by {used}", markup=False)
+    tell(f"answered by {used}")
 
 
 def _answer_typed(model: Any, unknown: UnknownWords) -> None:
@@ -104,7 +101,7 @@ def _answer_typed(model: Any, unknown: UnknownWords) -> None:
             try:
                 _show(answer_asked(model, parse_stories(lines, "typed")[-1:], unknown)[0])
             except UserError as error:  # the story goes on, so that the line can be reworded
-                error_console.print(str(error), markup=False, soft_wrap=True)
+                tell(str(error))
             lines.pop()
 
 
@@ -156,7 +153,7 @@ def _read_typed() -> Iterator[str]:
 
 def _show(found: Answered) -> None:
     """Prints an answer, and each sentence with its attention weight in each hop."""
-    console.print(f"\n{found.asked.question}", markup=False)
+    print_text(f"\n{found.asked.question}")
     others = ", ".join(f"{answer} {share:.0%}" for answer, share in found.others if share >= 0.005)
     console.print(found.answer, style="bold green", markup=False, end="")
     console.print(f" {found.confidence:.0%}", end="")
@@ -170,7 +167,7 @@ def _show(found: Answered) -> None:
     most = sorted(range(len(story)), key=lambda n: -hops[:, n].max())[:MAX_SHOWN_SENTENCES]
     for place in sorted(most):
         bars = " ".join(_bar(float(share)) for share in hops[:, place])
-        console.print(f"  {bars} {place + 1:>3} {story[place]}", markup=False)
+        print_text(f"  {bars} {place + 1:>3} {story[place]}")
 
 
 def _bar(share: float) -> str:

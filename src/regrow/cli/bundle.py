@@ -10,7 +10,7 @@ import typer
 from regrow.base.project import get_spec, list_models
 from regrow.base.settings import read_environment
 from regrow.cli.options import Json
-from regrow.cli.output import MIB, console, print_json, print_table, progress_bars
+from regrow.cli.output import MIB, console, print_json, print_table, print_text, progress_bars
 from regrow.cli.terminal import prepare_terminal
 from regrow.registry.names import list_champions
 
@@ -85,25 +85,21 @@ def import_(
     if rows:
         print_table("champions", ["model", "version", "result"], rows)
     for source in found["sources"]:
-        console.print(f"source: {source}", markup=False)
+        print_text(f"source: {source}")
     for name, versions in found["other_libraries"].items():
         text = f"{name} is {versions['here']} here and was {versions['there']} at export"
-        console.print(text, markup=False)
+        print_text(text)
     if found["lock"]:
-        console.print(f"list of wheels: {found['lock']}", markup=False, soft_wrap=True)
+        print_text(f"list of wheels: {found['lock']}")
 
 
 def _print_export(made: dict[str, Any]) -> None:
     for champion in made["champions"]:
-        console.print(f"champion: {champion}", markup=False)
+        print_text(f"champion: {champion}")
     for source in made["sources"]:
-        console.print(f"source: {source}", markup=False)
+        print_text(f"source: {source}")
     for source in made["absent"]:
-        console.print(f"not available, and not required: {source}", markup=False)
+        print_text(f"not available, and not required: {source}")
     if not made["lock"]:
         console.print("no requirements.lock found: packages.txt lists the versions of this machine")
-    console.print(
-        f"{made['bytes'] / MIB:,.1f} MiB written to {made['path']}\nsha256 {made['sha256']}",
-        markup=False,
-        soft_wrap=True,
-    )
+    print_text(f"{made['bytes'] / MIB:,.1f} MiB written to {made['path']}\nsha256 {made['sha256']}")

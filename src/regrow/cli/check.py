@@ -8,7 +8,7 @@ import typer
 
 from regrow.base.errors import UserError
 from regrow.cli.options import Json, Model
-from regrow.cli.output import console, print_json, progress_bars
+from regrow.cli.output import console, print_json, print_text, progress_bars
 from regrow.cli.terminal import prepare_terminal
 
 app = typer.Typer()
@@ -31,7 +31,7 @@ def check(model: Model, as_json: Json = False) -> None:
         for finding in found:
             mark = "[red]wrong[/]" if finding.problem else "[green]good[/] "
             console.print(f"{mark} [bold]{finding.check}[/]", end="")
-            console.print(f"  {finding.detail}", markup=False, soft_wrap=True)
+            print_text(f"  {finding.detail}")
     wrong = [finding for finding in found if finding.problem]
     if wrong:
         raise UserError(

@@ -9,7 +9,7 @@ import typer
 
 from regrow.base.settings import read_environment
 from regrow.cli.options import Json
-from regrow.cli.output import console, print_json, print_table
+from regrow.cli.output import console, print_json, print_table, print_text
 from regrow.cli.terminal import prepare_terminal
 from regrow.operations.compare import TITLES, Comparison, compare_runs
 
@@ -53,7 +53,7 @@ def compare(
         return
     _print(found, every=every)
     if html:
-        console.print(f"\npage: {html}", markup=False, soft_wrap=True)
+        print_text(f"\npage: {html}")
 
 
 def _print(found: Comparison, *, every: bool) -> None:

@@ -11,7 +11,7 @@ import typer
 from regrow.base.errors import UserError
 from regrow.base.settings import Settings, read_environment
 from regrow.cli.options import Json, Sample, Version
-from regrow.cli.output import console, error_console, print_json, print_table, waiting
+from regrow.cli.output import console, print_json, print_table, tell, waiting
 from regrow.cli.terminal import prepare_terminal
 from regrow.registry.lookup import check_version
 from regrow.registry.names import ChampionRef
@@ -55,7 +55,7 @@ def embed(
     if as_json:
         print_json({"model": used, "sentences": count, "output": str(output)})
     else:
-        error_console.print(f"{count} vectors by {used} written to {output}", markup=False)
+        tell(f"{count} vectors by {used} written to {output}")
 
 
 @app.command(epilog=SIMILAR_EXAMPLE)

@@ -120,7 +120,7 @@ def log(
         print_json([asdict(decision) for decision in decisions])
         return
     if not decisions:
-        console.print(f"there are no decisions about {name} yet", markup=False, soft_wrap=True)
+        print_text(f"there are no decisions about {name} yet")
         return
     console.print(f"[bold]decisions about {name}[/]", soft_wrap=True)
     for d in decisions:
@@ -163,7 +163,7 @@ def _list_settings(
         print_json({"model": spec.name, "presets": presets, "settings": fields})
         return
     console.print(spec.name, style="bold", end="")
-    console.print(f": {spec.title}\n{spec.description}\n", markup=False)
+    print_text(f": {spec.title}\n{spec.description}\n")
     rows = [[field["setting"], field["value"], field["from"], field["what"]] for field in fields]
     print_table("settings", ["setting", "value", "from", "description"], rows)
     console.print()

@@ -9,7 +9,7 @@ import typer
 
 from regrow.base.settings import read_environment
 from regrow.cli.options import Json
-from regrow.cli.output import MIB, console, print_json, print_table, progress_bars
+from regrow.cli.output import MIB, print_json, print_table, print_text, progress_bars
 from regrow.cli.terminal import prepare_terminal
 
 GC_EXAMPLES = (
@@ -57,11 +57,10 @@ def gc(
     if rows:
         print_table("not needed", ["what", "where", "MiB", "why"], rows)
     for model in found["busy"]:
-        console.print(f"{model} is skipped because a run is active", markup=False)
-    console.print(
+        print_text(f"{model} is skipped because a run is active")
+    print_text(
         f"{'would free' if dry_run else 'freed'} {found['removed_bytes'] / MIB:,.1f} MiB in "
-        f"{len(rows)} items; {found['kept']} results of {found['kept_bytes'] / MIB:,.1f} MiB kept",
-        markup=False,
+        f"{len(rows)} items; {found['kept']} results of {found['kept_bytes'] / MIB:,.1f} MiB kept"
     )
 
 
@@ -87,14 +86,10 @@ def backup(
         _print_contents(made["versions"], made["champions"])
         for each in made["left_out"]:
             said = f"not included: {each['what']}\n  {each['how']}"
-            console.print(said, markup=False, soft_wrap=True)
+            print_text(said)
         for each in made["damaged"]:
-            console.print(f"damaged: {each}", markup=False, soft_wrap=True)
-        console.print(
-            f"{made['bytes'] / MIB:,.1f} MiB written to {made['path']}",
-            markup=False,
-            soft_wrap=True,
-        )
+            print_text(f"damaged: {each}")
+        print_text(f"{made['bytes'] / MIB:,.1f} MiB written to {made['path']}")
     if made["damaged"]:
         raise typer.Exit(1)
 
@@ -117,14 +112,10 @@ def restore(
         print_json(made)
         return
     _print_contents(made["versions"], made["champions"])
-    console.print(
-        f"the backup of {made['created_at']} was restored to {made['home']}",
-        markup=False,
-        soft_wrap=True,
-    )
+    print_text(f"the backup of {made['created_at']} was restored to {made['home']}")
 
 
 def _print_contents(versions: int, champions: dict[str, int]) -> None:
     for name, version in champions.items():
-        console.print(f"champion: {name} version {version}", markup=False)
-    console.print(f"{versions} registered versions", markup=False)
+        print_text(f"champion: {name} version {version}")
+    print_text(f"{versions} registered versions")

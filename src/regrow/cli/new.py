@@ -9,7 +9,7 @@ import typer
 
 from regrow.base.project_file import FILE, find_project, shipped_project
 from regrow.cli.options import Json
-from regrow.cli.output import console, print_json, progress_bars
+from regrow.cli.output import console, print_json, print_text, progress_bars
 from regrow.cli.terminal import prepare_terminal
 
 EXAMPLES = (
@@ -65,10 +65,10 @@ def new(
     if as_json:
         print_json({"model": made.name, "project": str(made.root), "files": made.files})
         return
-    console.print(f"wrote to {made.root}:", markup=False, soft_wrap=True)
+    print_text(f"wrote to {made.root}:")
     for path in made.files:
-        console.print(f"  {path}", markup=False, soft_wrap=True)
+        print_text(f"  {path}")
     if made.guess:
         for reason in made.guess.reasons:
             console.print(f"[yellow]please check:[/] {reason}", soft_wrap=True)
-    console.print(f"\nnext: regrow check {name}, then regrow run {name}", markup=False)
+    print_text(f"\nnext: regrow check {name}, then regrow run {name}")

@@ -12,7 +12,7 @@ from regrow.base.errors import UserError
 from regrow.base.secrets import hide_secrets
 from regrow.base.settings import read_environment
 from regrow.cli.options import Json
-from regrow.cli.output import console, print_json, print_table, tell
+from regrow.cli.output import print_json, print_table, print_text, tell
 from regrow.cli.terminal import prepare_terminal
 from regrow.pipeline.notifications import (
     BLOCK_VARIABLE,
@@ -91,7 +91,7 @@ def _notify_overdue(*, as_json: bool) -> None:
     if as_json:
         print_json({"late": late})
     else:
-        console.print(f"late: {', '.join(late) or 'nothing'}", markup=False)
+        print_text(f"late: {', '.join(late) or 'nothing'}")
 
 
 def _try(send: Callable[[Notification], None]) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal
@@ -13,6 +15,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from regrow.base.errors import UserError
 from regrow.base.logs import logs_json
@@ -23,6 +26,7 @@ from regrow.report.numbers import format_table
 log = logging.getLogger(__name__)
 
 MIB = 2**20
+LABEL = re.compile(r" *[\w ]+: +")  # "  where:    ", before a value
 
 console = Console(highlight=False)
 error_console = Console(stderr=True, highlight=False)
@@ -37,8 +41,9 @@ def print_error(error: Exception) -> None:
     if logs_json():
         log.error("%s", error)
     else:
-        text = f"[bold red]error:[/] {escape(str(error))}"
-        error_console.print(text, soft_wrap=not error_console.is_terminal)
+        text = Text(_wrap(f"error: {error}", error_console))
+        text.stylize("bold red", 0, len("error:"))
+        error_console.print(text, soft_wrap=True)
     if "--json" in sys.argv and not _documents:
         fields = error.fields() if isinstance(error, UserError) else {"what": str(error)}
         print_json({"error": fields})
@@ -46,7 +51,8 @@ def print_error(error: Exception) -> None:
 
 def warn(text: str) -> None:
     """Prints a remark on standard error; on a terminal its lines end between words."""
-    error_console.print(text, style="yellow", markup=False, soft_wrap=not error_console.is_terminal)
+    text = _wrap(text, error_console)
+    error_console.print(text, style="yellow", markup=False, soft_wrap=True)
 
 
 def tell(text: str) -> None:
@@ -54,12 +60,29 @@ def tell(text: str) -> None:
     if logs_json():
         log.info("%s", text)
     else:
-        error_console.print(text, markup=False, soft_wrap=True)
+        error_console.print(_wrap(text, error_console), markup=False, soft_wrap=True)
 
 
 def print_text(text: str, style: str = "") -> None:
     """Prints a text as it is; on a terminal its lines end between words."""
-    console.print(text, style=style, markup=False, soft_wrap=not console.is_terminal)
+    console.print(_wrap(text, console), style=style, markup=False, soft_wrap=True)
+
+
+def _wrap(text: str, target: Console) -> str:
+    """Ends the lines between words on a terminal.
+
+    Paths and addresses stay in one piece, beside the label of their line.
+    """
+    if not target.is_terminal:
+        return text
+    lines = []
+    for line in text.split("\n"):
+        label = LABEL.match(line)
+        width = label.end() if label else 0
+        line = "_" * width + line[width:]
+        filled = textwrap.fill(line, target.width, break_long_words=False, break_on_hyphens=False)
+        lines.append((label.group() if label else "") + filled[width:])
+    return "\n".join(lines)
 
 
 def print_command(text: str) -> None:

@@ -17,7 +17,7 @@ from regrow.base.layout import ensure_layout
 from regrow.base.progress import report
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
-from regrow.cli.output import console, error_console, print_json, print_table
+from regrow.cli.output import print_json, print_table, print_text, tell
 from regrow.pipeline.request import make_request, merge, parse_overrides
 
 if TYPE_CHECKING:
@@ -164,13 +164,11 @@ def read_photo(path: Path, what: str) -> Array:
         raise UserError(f"there is no such {what}", where=str(path), received=received)
     found = read_rgb(path)
     if found.frames > 1:
-        error_console.print(
-            f"{path} has {found.frames} frames; the first one is used", markup=False
-        )
+        tell(f"{path} has {found.frames} frames; the first one is used")
     if found.note:
-        error_console.print(f"{path}: {found.note}", markup=False)
+        tell(f"{path}: {found.note}")
     if found.mode not in ("RGB", "L"):
-        error_console.print(f"{path} was converted from mode {found.mode} to RGB", markup=False)
+        tell(f"{path} was converted from mode {found.mode} to RGB")
     return found.pixels
 
 
@@ -268,4 +266,4 @@ def print_picture(facts: Mapping[str, Any], *, as_json: bool) -> None:
     for name, value in facts.items():
         if value is not None:
             shown = f"{value:.4g}" if isinstance(value, float) else value
-            console.print(f"{name.replace('_', ' ')}: {shown}", markup=False, soft_wrap=True)
+            print_text(f"{name.replace('_', ' ')}: {shown}")

@@ -13,11 +13,11 @@ from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
 from regrow.cli.options import Json, Model, Sample, Scope, Version
 from regrow.cli.output import (
-    console,
-    error_console,
     print_json,
     print_table,
+    print_text,
     progress_bars,
+    tell,
     waiting,
     warn,
 )
@@ -95,7 +95,7 @@ def predict(
         warn(remark)
     if output:
         write_frame(frame, output)
-        error_console.print(f"{len(frame)} predictions by {used} written to {output}", markup=False)
+        tell(f"{len(frame)} predictions by {used} written to {output}")
     elif as_json:
         rows = frame.to_dict(orient="records")
         print_json({"model": used, "ranges": found.ranges, "predictions": rows})
@@ -138,8 +138,8 @@ def drift(
     ]
     if rows:
         print_table(f"against {found['against']}", ["column", "check", "value", "limit", ""], rows)
-    console.print(found["verdict"], markup=False, soft_wrap=True)
-    console.print(f"report: {found['report']}", markup=False, soft_wrap=True)
+    print_text(found["verdict"])
+    print_text(f"report: {found['report']}")
 
 
 def _check_files(paths: list[Path], purpose: str) -> None:
@@ -178,7 +178,7 @@ def _predict_folder(
         if rows:
             heads = ["file", "rows", "outside the training range", "predictions"]
             print_table(f"by {found['model']}", heads, rows)
-        console.print(f"{len(rows)} predicted, {found['known']} already done", markup=False)
+        print_text(f"{len(rows)} predicted, {found['known']} already done")
     if found["bad"]:
         raise UserError(
             f"{len(found['bad'])} could not be predicted; all others were",

@@ -13,7 +13,7 @@ from regrow.base.errors import UserError
 from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
 from regrow.cli.options import Json, Model, Sample, Scope
-from regrow.cli.output import console, print_json, waiting
+from regrow.cli.output import print_json, print_text, waiting
 from regrow.cli.terminal import prepare_terminal
 
 if TYPE_CHECKING:
@@ -134,4 +134,4 @@ def _decide(
     if as_json:
         print_json(asdict(decision))
     else:
-        console.print(decision.reason, markup=False)
+        print_text(decision.reason)

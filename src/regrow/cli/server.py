@@ -9,7 +9,7 @@ import typer
 from regrow.base.progress import report
 from regrow.base.settings import read_environment
 from regrow.cli.options import Json
-from regrow.cli.output import console, print_json, print_table, progress_bars, tell
+from regrow.cli.output import console, print_json, print_table, print_text, progress_bars, tell
 from regrow.cli.terminal import prepare_terminal
 from regrow.prefect.session import has_server, use_server
 from regrow.sources.announcements import SourceCheck, list_unannounced
@@ -46,7 +46,7 @@ def deploy(
     if as_json:
         print_json(done)
     else:
-        console.print("\n".join(done), markup=False)
+        print_text("\n".join(done))
 
 
 @app.command(epilog=UI_EXAMPLES)

@@ -123,7 +123,7 @@ def _print_run(row: Mapping[str, Any]) -> None:
         since = datetime.now(UTC) - datetime.fromisoformat(row["last_run_at"])
         age = format_age(since.total_seconds() / DAY_S)
         number = shorten_id(row["last_run"])
-        console.print(f"\n  last run: {number}, {age} ago, on {row['data']} data", markup=False)
+        print_text(f"\n  last run: {number}, {age} ago, on {row['data']} data")
 
 
 def _print_champion(title: str, champion: Mapping[str, Any], *, in_full: bool) -> None:
