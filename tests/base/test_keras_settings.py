@@ -121,6 +121,18 @@ def test_another_backend_than_the_one_that_runs_is_refused() -> None:
     assert (error.value.received, error.value.expected) == (other, running)
 
 
+def test_flags_that_xla_does_not_know_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("jax")
+    known = KerasSettings(backend="jax", variables={"XLA_FLAGS": "--xla_cpu_enable_fast_math=true"})
+    unknown = KerasSettings(backend="jax", variables={"XLA_FLAGS": "--nonsense=1"})
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    known.apply()
+    with pytest.raises(UserError, match="XLA does not accept its flags") as caught:
+        unknown.apply()
+    assert "--nonsense=1" in str(caught.value)
+
+
 def test_the_backend_is_set_for_every_stage_and_child(tmp_path: Path) -> None:
     (tmp_path / "keras.json").write_text(json.dumps({"backend": "jax"}))
     code = (

@@ -103,12 +103,14 @@ def test_a_database_whose_making_was_killed_is_made_again(tmp_path: Path) -> Non
 
 
 def test_an_absent_server_is_worth_another_try(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from regrow.base.errors import is_transient
+    from regrow.base.errors import Unreachable, is_transient
 
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(ConnectionError) as raised:
+    with pytest.raises(Unreachable) as raised:
         open_registry(home, "http://127.0.0.1:9")
     assert is_transient(raised.value)
+    assert raised.value.where == "http://127.0.0.1:9"
+    assert "MLFLOW_TRACKING_URI" in str(raised.value)
 
 
 @pytest.mark.slow

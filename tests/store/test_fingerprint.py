@@ -10,7 +10,7 @@ import pytest
 
 from regrow.base.digests import digest_json
 from regrow.base.errors import UserError
-from regrow.base.keras_settings import KerasSettings
+from regrow.base.keras_settings import KerasSettings, read_keras_settings
 from regrow.base.project import get_spec, list_models
 from regrow.base.project_file import PACKAGE_DIR
 from regrow.base.settings import read_environment
@@ -229,6 +229,16 @@ def test_settings_of_keras_count_where_keras_is_used(package: Path, change: dict
     )
     write(package / "plain.py", "A = 1\n")
     assert of(package, "mine.plain") == of(package, "mine.plain", keras=KerasSettings(**change))
+
+
+def test_a_variable_by_which_a_backend_computes_otherwise_counts(package: Path) -> None:
+    environment = {"KERAS_HOME": str(package), "KERAS_BACKEND": "tensorflow"}
+    before = of(package, keras=read_keras_settings(environment))
+    set_here = read_keras_settings({**environment, "TF_ENABLE_ONEDNN_OPTS": "0"})
+    [line] = explain(before, of(package, keras=set_here))
+    assert line.startswith("Keras's setting TF_ENABLE_ONEDNN_OPTS")
+    unset = read_keras_settings({**environment, "TF_CPP_MIN_LOG_LEVEL": "0", "XLA_FLAGS": ""})
+    assert of(package, keras=unset) == before
 
 
 def test_settings_inputs_files_and_specification_count(package: Path, tmp_path: Path) -> None:

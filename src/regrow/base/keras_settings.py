@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,6 +22,8 @@ INSTALL = {
     "torch": "make torch, or pip install 'regrow[torch]'",
 }
 FLOATX = ("float16", "float32", "float64")
+# By which a backend computes other numbers; they count where they are set.
+NUMERIC_VARIABLES = ("NVIDIA_TF32_OVERRIDE", "TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS")
 
 
 @dataclass(frozen=True)
@@ -31,16 +35,19 @@ class KerasSettings:
         floatx: the default dtype of weights and activations.
         epsilon: the fuzz factor of divisions.
         image_data_format: the order of axes of pictures; the layers here need "channels_last".
+        variables: environment variables that change how the backend computes.
     """
 
     backend: str = "tensorflow"
     floatx: str = "float32"
     epsilon: float = 1e-7
     image_data_format: str = "channels_last"
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The settings by name."""
-        return asdict(self)
+        """The settings by name, and the variables that are set."""
+        found = asdict(self)
+        return found | found.pop("variables")
 
     def check_backend(self) -> None:
         """Makes sure that the backend is installed, without importing it.
@@ -69,6 +76,8 @@ class KerasSettings:
                 cannot be changed any more.
         """
         self.check_backend()
+        if self.backend == "jax" and "XLA_FLAGS" in self.variables:
+            _check_xla_flags(self.variables["XLA_FLAGS"])
         os.environ["KERAS_BACKEND"] = self.backend
         keras = sys.modules.get("keras")
         if keras is not None and keras.backend.backend() != self.backend:
@@ -89,11 +98,13 @@ def read_keras_settings(environment: Mapping[str, str]) -> KerasSettings:
     """
     path = _home(environment) / "keras.json"
     stored = _read(path)
+    variables = {name: environment[name] for name in NUMERIC_VARIABLES if environment.get(name)}
     found = KerasSettings(
         backend=environment.get("KERAS_BACKEND") or stored.get("backend", KerasSettings.backend),
         floatx=stored.get("floatx", KerasSettings.floatx),
         epsilon=stored.get("epsilon", KerasSettings.epsilon),
         image_data_format=stored.get("image_data_format", KerasSettings.image_data_format),
+        variables=variables,
     )
     keras = sys.modules.get("keras")
     if keras is not None and hasattr(keras, "config"):
@@ -102,9 +113,30 @@ def read_keras_settings(environment: Mapping[str, str]) -> KerasSettings:
             floatx=keras.config.floatx(),
             epsilon=keras.config.epsilon(),
             image_data_format=keras.config.image_data_format(),
+            variables=variables,
         )
     _check(found, path, from_file="KERAS_BACKEND" not in environment)
     return found
+
+
+@functools.cache
+def _check_xla_flags(flags: str) -> None:
+    """Has a process of its own read the flags: XLA ends the one in which it does not know one."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import jax; jax.devices()"],
+        env={**os.environ, "XLA_FLAGS": flags, "TF_CPP_MIN_LOG_LEVEL": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = [line for line in done.stderr.splitlines() if "XLA_FLAGS" in line]
+    if done.returncode and found:
+        raise UserError(
+            "XLA does not accept its flags",
+            where="the environment variable XLA_FLAGS",
+            received=found[-1].partition("] ")[2] or found[-1],
+            remedies=["correct it, or unset XLA_FLAGS"],
+        )
 
 
 def _is_installed(name: str) -> bool:

@@ -8,10 +8,11 @@ import math
 import re
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
@@ -26,6 +27,7 @@ from regrow.report.numbers import format_table
 log = logging.getLogger(__name__)
 
 MIB = 2**20
+GAP = "  "  # between the columns of a table
 LABEL = re.compile(r" *[\w ]+: +")  # "  where:    ", before a value
 
 console = Console(highlight=False)
@@ -110,32 +112,63 @@ def _without_nan(value: Any) -> Any:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Prints a table; columns of numbers are aligned to the right."""
-    table = RichTable(box=None, pad_edge=False)
-    for index, column in enumerate(columns):
-        numeric = all(isinstance(row[index], (int, float, type(None))) for row in rows)
-        table.add_column(
-            escape(column),
-            justify="right" if rows and numeric else "left",
-            no_wrap=index == 0,
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(escape(format_cell(cell)) for cell in row))
-    console.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
-    console.print(table)
+    numeric = [
+        bool(rows) and all(isinstance(row[index], (int, float, type(None))) for row in rows)
+        for index in range(len(columns))
+    ]
+    _print_rows(title, columns, numeric, [[*map(format_cell, row)] for row in rows], set())
 
 
 def print_figures(table: Table) -> None:
     """Prints a table of an evaluation with the digits of the report; the best row is bold."""
     text = format_table(table)
-    shown = RichTable(box=None, pad_edge=False)
-    for index, column in enumerate(text.columns):
-        side: Literal["left", "right"] = "right" if column.is_numeric else "left"
-        shown.add_column(escape(column.label), justify=side, no_wrap=index == 0, overflow="fold")
-    for row in text.rows:
-        shown.add_row(*map(escape, row.cells), style="bold" if row.is_best else "")
-    console.print(f"[bold]{escape(text.title)}[/]", soft_wrap=True)
-    console.print(shown)
+    _print_rows(
+        text.title,
+        [column.label for column in text.columns],
+        [column.is_numeric for column in text.columns],
+        [list(row.cells) for row in text.rows],
+        {index for index, row in enumerate(text.rows) if row.is_best},
+    )
+
+
+def _print_rows(
+    title: str,
+    labels: Sequence[str],
+    numeric: Sequence[bool],
+    rows: Sequence[Sequence[str]],
+    best: Container[int],
+) -> None:
+    """Prints cells below labels; columns for which there is no room are a table of their own."""
+    console.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
+    for block in _split_columns(labels, rows):
+        shown = RichTable(box=None, pad_edge=False)
+        for index in block:
+            side: Literal["left", "right"] = "right" if numeric[index] else "left"
+            shown.add_column(
+                escape(labels[index]), justify=side, no_wrap=index == 0, overflow="fold"
+            )
+        for number, row in enumerate(rows):
+            cells = (escape(row[index]) for index in block)
+            shown.add_row(*cells, style="bold" if number in best else "")
+        console.print(shown)
+
+
+def _split_columns(labels: Sequence[str], rows: Sequence[Sequence[str]]) -> list[list[int]]:
+    """The columns in blocks that fit the screen without a break in a word, each with the first."""
+    blocks: list[list[int]] = [[]]
+    room = 0
+    for index, label in enumerate(labels):
+        texts = [label, *(row[index] for row in rows)]
+        words = texts if index == 0 else [word for text in texts for word in text.split()]
+        width = max(map(cell_len, words), default=0) + len(GAP)
+        if index == 0:
+            first = room = console.width + len(GAP) - width
+        elif width > room and len(blocks[-1]) > 1:
+            blocks.append([0])
+            room = first
+        blocks[-1].append(index)
+        room -= width * (index > 0)
+    return blocks
 
 
 def print_jobs(state: Any, *, as_json: bool) -> None:

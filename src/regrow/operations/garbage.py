@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from regrow.base.errors import UserError
+from regrow.base.errors import Unreachable, UserError
 from regrow.base.files import find_paths, list_stats
 from regrow.base.home import Home
 from regrow.base.settings import Settings
@@ -106,10 +106,11 @@ def _ask_registry(settings: Settings, keep: int) -> tuple[set[str], set[tuple[st
                 versions.add((name, int(version.version)))
                 tags = version.tags.items()
                 fingerprints |= {v for key, v in tags if key.startswith(FINGERPRINT_TAG)}
-    except ConnectionError as error:
+    except Unreachable as error:
         raise UserError(
             "the registry is not available, so nothing was removed",
-            received=str(error).splitlines()[0],
+            where=error.where,
+            received=error.received,
             remedies=["start the MLflow server, or set MLFLOW_TRACKING_URI to its address"],
         ) from error
     return fingerprints, versions

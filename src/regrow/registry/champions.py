@@ -15,7 +15,7 @@ def open_registry(ref: ChampionRef, settings: Settings) -> Registry:
     """The versions of the registered model behind a reference; imports MLflow.
 
     Raises:
-        ConnectionError: no MLflow server answers.
+        Unreachable: no MLflow server answers.
         UserError: the database cannot be opened.
     """
     return Registry(settings.tracking_uri, ref.registered, settings.home)

@@ -48,7 +48,7 @@ def list_registered_names(tracking_uri: str, home: Home) -> list[str]:
     """The names of all registered models.
 
     Raises:
-        ConnectionError: no server answers.
+        Unreachable: no server answers.
         UserError: the database cannot be opened.
     """
     client = open_client(tracking_uri, home)
@@ -66,7 +66,7 @@ def open_client(tracking_uri: str, home: Home) -> Any:
     """An MLflow client of a server or of a database, which is created if it does not exist.
 
     Raises:
-        ConnectionError: no server answers.
+        Unreachable: no server answers.
         UserError: the database cannot be opened.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -94,8 +94,11 @@ def open_client(tracking_uri: str, home: Home) -> Any:
         raise
     except Exception as error:
         if tracking_uri.startswith("http"):
-            raise ConnectionError(
-                hide_secrets(f"no MLflow server responds at {tracking_uri}: {error}")
+            raise Unreachable(
+                "the MLflow server does not respond",
+                where=hide_secrets(tracking_uri),
+                received=hide_secrets(str(error)),
+                remedies=["check MLFLOW_TRACKING_URI, or start the server, and run again"],
             ) from error
         raise explain(error) or UserError(
             "MLflow's database cannot be opened",

@@ -53,7 +53,7 @@ class Registry:
         home: where locks, decisions and, for a database, artifacts are.
 
     Raises:
-        ConnectionError: no server answers.
+        Unreachable: no server answers.
         UserError: the database cannot be opened.
     """
 
