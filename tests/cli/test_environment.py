@@ -46,6 +46,31 @@ MISTAKES: dict[str, tuple[Mapping[str, str], Mapping[str, str], list[str]]] = {
         {},
         ["the environment variable https_proxy", "ftp://[hidden]@127.0.0.1"],
     ),
+    "a proxy's port": (
+        {"HTTP_PROXY": "http://proxy:port"},
+        {},
+        ["the environment variable HTTP_PROXY", "http://proxy:port"],
+    ),
+    "an incomplete proxy": (
+        {"http_proxy": "http://[::1"},
+        {},
+        ["the environment variable http_proxy", "http://[::1"],
+    ),
+    "an exception from the proxies": (
+        {"NO_PROXY": "localhost:all"},
+        {},
+        ["the environment variable NO_PROXY", "localhost:all"],
+    ),
+    "a profile that is not TOML": (
+        {"PREFECT_HOME": "."},
+        {"profiles.toml": "active = \n"},
+        ["profiles.toml", "TOML"],
+    ),
+    "prefect.toml beside a server's address": (
+        {"PREFECT_API_URL": UNREACHABLE},
+        {"prefect.toml": "[api\n"},
+        ["prefect.toml", "TOML"],
+    ),
     "certificates": (
         {"SSL_CERT_FILE": "/nowhere.pem"},
         {},

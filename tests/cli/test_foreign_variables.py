@@ -32,6 +32,7 @@ LIBRARIES = {
     "JAX_ENABLE_X64": "nonsense",
     "KERAS_MAX_EPOCHS": "1",
     "KERAS_MAX_STEPS_PER_EPOCH": "1",
+    "KERAS_NNX_ENABLED": "1",
     "MATPLOTLIBRC": "/nowhere",
     "MPLBACKEND": "nonsense",
     "MLFLOW_ACTIVE_MODEL_ID": "m-0123456789abcdef0123456789abcdef",
@@ -169,6 +170,21 @@ def test_variables_are_ignored_in_processes_of_regrow_and_nowhere_else(tmp_path:
     )
     assert done.stdout.strip() == str(sorted((*IGNORED, *OF_PREFIXES)))
     assert "no error" in done.stderr
+
+
+def test_keras_can_be_imported_where_its_settings_require_flax(tmp_path: Path) -> None:
+    (tmp_path / "keras.json").write_text('{"nnx_enabled": true}')
+    code = (
+        "from regrow.base.foreign_variables import ignore_foreign_variables\n"
+        "ignore_foreign_variables()\n"
+        "import keras; assert not keras.config.is_nnx_enabled()\n"
+    )
+    for variables in ({}, {"KERAS_NNX_ENABLED": "1"}):
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "KERAS_HOME": str(tmp_path), **variables},
+            check=True,
+        )
 
 
 def test_a_terminal_that_lacks_letters_ends_no_command(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,13 @@ import pytest
 from regrow.base.errors import UserError
 from regrow.base.home import Home
 from regrow.prefect.own_server import run_server
-from regrow.prefect.user_settings import API_URL, DATABASE_URLS, find_choice, keep_below
+from regrow.prefect.user_settings import (
+    API_URL,
+    DATABASE_URLS,
+    check_files,
+    find_choice,
+    keep_below,
+)
 
 URL = "http://127.0.0.1:9/api"
 PROFILES = f'active = "old"\n[profiles.old]\nPREFECT_API_URL = "{URL}"\n[profiles.new]\n'
@@ -50,6 +57,30 @@ def test_the_server_is_the_one_that_prefect_would_use(
     assert (found.value if found else None) == (Settings().api.url or None)
     assert (found is not None) == bool(where)
     assert where in (found.where if found else "")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("profiles.toml", b"active = "),
+        ("prefect.toml", b"[api"),
+        ("pyproject.toml", b"[tool.prefect\n"),
+        ("prefect.toml", b"# caf\xe9"),
+        (".env", b"NAME=caf\xe9"),
+    ],
+)
+def test_a_file_that_prefect_cannot_read_is_named(
+    name: str, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    monkeypatch.delenv(API_URL, raising=False)
+    check_files()
+    (tmp_path / name).write_bytes(content)
+    for look in (check_files, partial(find_choice, API_URL)):
+        with pytest.raises(UserError, match="Prefect cannot read its settings") as raised:
+            look()
+        assert raised.value.where == str(tmp_path / name)
 
 
 def test_what_prefect_keeps_is_in_the_home_unless_the_user_chose_a_place(

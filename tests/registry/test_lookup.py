@@ -13,6 +13,7 @@ from regrow.base.home import Home
 from regrow.registry.lookup import Standing, read_standing
 from regrow.registry.names import LIBRARIES
 from regrow.registry.versions import Registry
+from tests.support.http_servers import Handler, serve_http
 from tests.support.registries import open_registry, publish
 
 
@@ -68,6 +69,32 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="so the champion is unknown"):
         read_standing(f"sqlite:///{tmp_path / 'mlflow.db'}", "model", Home(tmp_path))
     with pytest.raises(Unreachable, match="does not respond"):
+        read_standing("http://127.0.0.1:9", "model", Home(tmp_path))
+
+
+@pytest.mark.parametrize("answer", [b"[]", b"null", b'{"registered_model": 3}', b"<html>"])
+@pytest.mark.parametrize("status", [200, 404])
+def test_an_answer_that_is_not_mlflow_s_is_an_error(
+    answer: bytes, status: int, tmp_path: Path
+) -> None:
+    class Answer(Handler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(answer)
+
+    with (
+        serve_http(Answer) as server,
+        pytest.raises(Unreachable, match="does not respond"),
+    ):
+        read_standing(server.address, "model", Home(tmp_path))
+
+
+def test_a_proxy_that_no_client_can_use_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:port")
+    with pytest.raises(UserError, match="proxy address is not valid"):
         read_standing("http://127.0.0.1:9", "model", Home(tmp_path))
 
 

@@ -52,14 +52,20 @@ class UserError(RegrowError):
         self.remedies = tuple(remedies)
 
     def fields(self) -> dict[str, Any]:
-        """What `UserError` is made from, as JSON, so that another process can raise it."""
+        """What `UserError` is made from, as JSON, so that another process can raise it.
+
+        Long texts are shortened as they are on a terminal.
+        """
         found = {
             "what": self.what,
             "where": self.where,
             "received": self.received,
             "expected": self.expected,
         }
-        hidden = {k: None if v is None else hide_secrets(str(v)) for k, v in found.items()}
+        hidden = {
+            name: None if value is None else hide_secrets(_shorten(str(value)))
+            for name, value in found.items()
+        }
         return {**hidden, "remedies": [hide_secrets(str(one)) for one in self.remedies]}
 
     def __str__(self) -> str:
@@ -119,7 +125,7 @@ def list_problems(error: ValidationError, whole: str = "the file") -> str:
 def _shorten(text: str) -> str:
     lines = text.splitlines()
     kept = [line if len(line) <= MAX_CHARACTERS else f"{line[:MAX_CHARACTERS]}…" for line in lines]
-    if len(kept) > MAX_LINES:
+    if len(kept) > MAX_LINES + 1:  # the last one counts the others, and is kept the next time
         kept = [*kept[:MAX_LINES], f"… and {len(kept) - MAX_LINES:,} lines more"]
     return "\n".join(kept)
 

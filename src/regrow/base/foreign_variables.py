@@ -37,6 +37,9 @@ IGNORED = (
 # By which pandas' own tests choose how it behaves; and the pools of a server's connections to its
 # database, which MLflow tries for minutes if their class is unknown.
 IGNORED_PREFIXES = ("PANDAS_", "MLFLOW_SQLALCHEMYSTORE_")
+# What a settings file of Keras may say as well, which only the variable overrides. Keras's import
+# fails with it on every backend where Flax is not installed.
+FIXED = {"KERAS_NNX_ENABLED": "0"}
 # Those that libraries read. What regrow itself reads is explained where it is used.
 LIBRARIES = re.compile(
     r"(ARROW|CUDA|GX|JAX|JOBLIB|KERAS|LOKY|MATPLOTLIB|MKL|MLFLOW|MPL|NLTK|NUMEXPR|OMP|OPENBLAS"
@@ -58,6 +61,7 @@ def ignore_foreign_variables() -> None:
     for name in list(os.environ):
         if name in IGNORED or name.startswith(IGNORED_PREFIXES):
             del os.environ[name]
+    os.environ.update(FIXED)
     if sys.warnoptions:
         sys.warnoptions.clear()
         warnings.resetwarnings()

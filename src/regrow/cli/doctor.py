@@ -25,7 +25,7 @@ from regrow.cli.options import Json
 from regrow.cli.output import print_json, print_table
 from regrow.pipeline.upkeep import check_champion
 from regrow.prefect.own_server import check_prefect_home
-from regrow.prefect.user_settings import API_URL, PREFECT_HOME, Choice, find_choice
+from regrow.prefect.user_settings import API_URL, PREFECT_HOME, Choice, check_files, find_choice
 from regrow.registry.names import list_champions
 from regrow.registry.state import read_state
 from regrow.store.fingerprint import library_version
@@ -75,8 +75,12 @@ def doctor(as_json: Json = False) -> None:
 
 def examine(settings: Settings) -> list[Check]:
     """Runs every check; the servers are asked in parallel, each for at most 0.8 s."""
-    chosen = find_choice(API_URL)
-    prefect_url = chosen.value if chosen else None
+    try:
+        check_files()
+        chosen: Choice | UserError | None = find_choice(API_URL)
+    except UserError as error:
+        chosen = error
+    prefect_url = chosen.value if isinstance(chosen, Choice) else None
     servers = {
         "mirror (REGROW_MIRROR)": settings.mirror,
         PREFECT_SERVER: prefect_url,
@@ -201,10 +205,12 @@ def _password(url: str | None) -> Check:
     return _check(name, "ok", "taken" if auth else "none needed")
 
 
-def _add_origin(check: Check, chosen: Choice | None, home: Home) -> Check:
+def _add_origin(check: Check, chosen: Choice | UserError | None, home: Home) -> Check:
     """The check of Prefect's server with where its address is set; without, what a run does."""
     if check["check"] != PREFECT_SERVER:
         return check
+    if isinstance(chosen, UserError):
+        return _check(PREFECT_SERVER, "bad", f"{chosen.where}: {chosen.received}")
     if chosen is not None:
         return check | {"found": f"{check['found']} ({chosen.where})"}
     try:

@@ -12,6 +12,7 @@ from regrow.cli.options import Json
 from regrow.cli.output import console, print_json, print_table, print_text, progress_bars, tell
 from regrow.cli.terminal import prepare_terminal
 from regrow.prefect.session import has_server, use_server
+from regrow.prefect.user_settings import check_files
 from regrow.sources.announcements import SourceCheck, list_unannounced
 from regrow.sources.refresh import check_sources, explain_checks, list_refreshed
 
@@ -40,6 +41,7 @@ def deploy(
     The server is the one in PREFECT_API_URL. Run the command again to update existing objects.
     """
     prepare_terminal()
+    check_files()
     from regrow.prefect.deploy import deploy as deploy_project
 
     done = deploy_project(schedules=schedules)
@@ -65,6 +67,7 @@ def ui(
     new data are always active. Ctrl-C stops all three.
     """
     prepare_terminal(verbose=True)
+    check_files()
     from regrow.prefect.ui import run_ui
 
     run_ui(read_environment(), port, mlflow_port, schedules=schedules)

@@ -12,7 +12,7 @@ from regrow.base.secrets import hide_secrets
 from regrow.base.settings import Settings
 from regrow.base.variables import keep_variables
 from regrow.prefect.own_server import check_answers, run_server
-from regrow.prefect.user_settings import API_URL, find_choice
+from regrow.prefect.user_settings import API_URL, check_files, find_choice
 
 # How long the last events and log lines may take on their way to the server.
 DRAIN_S = 5.0
@@ -39,6 +39,7 @@ def use_server(
         UserError: the server cannot be used.
     """
     check_network()
+    check_files()
     if chosen := find_choice(API_URL):
         say(f"using the Prefect server at {hide_secrets(chosen.value)}")
         check_answers(chosen.value, chosen.where)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from regrow.base.addresses import database_address
+from regrow.base.errors import UserError
 from regrow.base.home import Home
 
 API_URL = "PREFECT_API_URL"
@@ -40,6 +41,9 @@ def find_choice(name: str) -> Choice | None:
     """A setting of Prefect, by the name of its variable; None if it has its default.
 
     The environment comes first, then a file .env, prefect.toml, pyproject.toml, and the profile.
+
+    Raises:
+        UserError: one of these files cannot be read.
     """
     # An empty variable hides what the places after it say.
     if (value := _get(os.environ, name)) is not None:
@@ -53,6 +57,18 @@ def find_choice(name: str) -> Choice | None:
     if value := values.get(name):
         return Choice(str(value), f"{name} of the Prefect profile {profile!r} in {path}")
     return None
+
+
+def check_files() -> None:
+    """Makes sure that every file in which Prefect looks for settings can be read.
+
+    Raises:
+        UserError: one of them cannot, so the import of Prefect would fail.
+    """
+    _read_dotenv()
+    for name in ("prefect.toml", "pyproject.toml"):
+        _read_toml(Path(name))
+    _read_profile()
 
 
 def keep_below(home: Home) -> dict[str, str]:
@@ -98,14 +114,30 @@ def _read_dotenv() -> Mapping[str, str | None]:
         return {}
     import dotenv
 
-    return dotenv.dotenv_values(path)
+    try:
+        return dotenv.dotenv_values(path)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error, "lines such as NAME=value, in UTF-8") from error
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # Prefect says what is wrong with it
-        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unreadable(path, error, "TOML in UTF-8") from error
+
+
+def _unreadable(path: Path, error: Exception, expected: str) -> UserError:
+    problem = error.strerror if isinstance(error, OSError) else str(error)
+    return UserError(
+        "Prefect cannot read its settings",
+        where=str(path.resolve()),
+        received=problem or type(error).__name__,
+        expected=expected,
+        remedies=["correct this file, or move it away"],
+    )
 
 
 def _dig(values: Any, keys: tuple[str, ...]) -> Any:

@@ -19,6 +19,7 @@ from regrow.base.addresses import database_path
 from regrow.base.decision import Decision
 from regrow.base.errors import DataError, Unreachable, UserError
 from regrow.base.home import Home
+from regrow.base.network import check_network
 from regrow.base.secrets import hide_secrets
 from regrow.registry.gate import read_decisions
 from regrow.registry.logs import decision_log
@@ -156,6 +157,7 @@ def _read_database(path: Path, name: str) -> Standing:
 def _ask_server(address: str, name: str) -> Standing:
     import httpx
 
+    check_network()
     user = os.environ.get("MLFLOW_TRACKING_USERNAME")
     password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
     token = os.environ.get("MLFLOW_TRACKING_TOKEN")
@@ -168,16 +170,24 @@ def _ask_server(address: str, name: str) -> Standing:
             timeout=TIMEOUT_S,
             verify=os.environ.get("MLFLOW_TRACKING_INSECURE_TLS") != "true",
         ) as client:
-            found = _get(client, "registered-models/get", {"name": name})
-            versions = _get_versions(client, name)
+            return _read_answers(client, name)
     except (httpx.HTTPError, ValueError) as error:
-        raise Unreachable(
-            "the MLflow server does not respond, so the champion is unknown",
-            where=address,
-            received=hide_secrets(str(error) or type(error).__name__),
-            remedies=["check MLFLOW_TRACKING_URI, or start the server, and run again"],
-        ) from error
-    model = found.get("registered_model", {})
+        received = str(error) or type(error).__name__
+        cause: Exception = error
+    except (AttributeError, LookupError, TypeError) as error:  # JSON of another form
+        received = f"an answer that is not one of MLflow's ({type(error).__name__}: {error})"
+        cause = error
+    raise Unreachable(
+        "the MLflow server does not respond, so the champion is unknown",
+        where=address,
+        received=hide_secrets(received),
+        remedies=["check MLFLOW_TRACKING_URI, or start the server, and run again"],
+    ) from cause
+
+
+def _read_answers(client: Any, name: str) -> Standing:
+    model = _get(client, "registered-models/get", {"name": name}).get("registered_model", {})
+    versions = _get_versions(client, name)
     aliases = {one["alias"]: one["version"] for one in model.get("aliases", [])}
     champion = int(aliases[CHAMPION]) if CHAMPION in aliases else None
     return Standing(
