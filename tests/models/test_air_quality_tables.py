@@ -153,6 +153,12 @@ BAD: dict[str, tuple[Any, str]] = {
         lambda frame: frame.assign(timestamp=frame[TIMESTAMP].dt.tz_localize("UTC")),
         "time zone",
     ),
+    "a time zone in two columns": (
+        lambda frame: frame.drop(columns=TIMESTAMP).assign(
+            Date=frame[TIMESTAMP].dt.tz_localize("UTC"), Time="18.00.00"
+        ),
+        "time zone",
+    ),
     "no time": (
         lambda frame: frame.assign(timestamp=frame[TIMESTAMP].where(frame.index != 2)),
         "row 3",

@@ -84,6 +84,13 @@ def test_what_is_packed_upstream_stays_packed(tmp_path: Path) -> None:
     assert found == {"digits.csv.gz": packed}
 
 
+@pytest.mark.parametrize("packing", ["bz2", "xz"])
+def test_what_is_packed_otherwise_than_upstream_is_unpacked(tmp_path: Path, packing: str) -> None:
+    packed = PACKINGS[packing](b"1,2\n")
+    found = give(declare_plain("digits.csv.gz"), tmp_path, f"mine.csv.{packing}", packed)
+    assert found == {"digits.csv.gz": b"1,2\n"}
+
+
 @pytest.mark.parametrize(
     "names",
     [

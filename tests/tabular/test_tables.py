@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from regrow.tabular.model import Model
 from regrow.tabular.splitting import split_rows
 from regrow.tabular.stages import Members
 from tests.support.stages import make_context, make_entry
+from tests.support.upstreams import pack
 
 ROWS = 2000
 Array = np.ndarray
@@ -71,6 +75,10 @@ def texts(draw: np.random.Generator) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 TABLES: list[Callable[..., Any]] = [numbers, binary, classes, series, texts]
+
+
+def pack_one(content: bytes) -> bytes:
+    return pack({"folder/table.csv": content})
 
 
 def make_model(**columns: Any) -> Model:
@@ -155,6 +163,7 @@ def test_values_that_training_never_saw_are_unknown_and_not_an_error() -> None:
         ("x,y\n1.5,2\n2.5,3\n", [1.5, 2.5]),
         ("\ufeffx\ty\r\n1.5\t2\r\n2.5\t3\r\n", [1.5, 2.5]),
         ("x,y\n1.5,2\n,3\n", [1.5, None]),
+        ("x;y\r1,5;2\r2,5;3\r", [1.5, 2.5]),
     ],
 )
 def test_the_usual_forms_of_csv_are_read(
@@ -165,6 +174,32 @@ def test_the_usual_forms_of_csv_are_read(
     columns = regrow.columns(target="y", numbers=["x"])
     found = convert(read_table(path, "table.csv"), columns, "table.csv")["x"]
     np.testing.assert_array_equal(found, np.array(expected, dtype=float))
+
+
+@pytest.mark.parametrize("packing", [gzip.compress, bz2.compress, lzma.compress, pack_one])
+@pytest.mark.parametrize("name", ["table.csv", "table.csv.gz", "table.csv.bz2", "table.zip"])
+def test_a_packed_table_is_known_by_its_content(
+    packing: Callable[[bytes], bytes], name: str, tmp_path: Path
+) -> None:
+    columns = regrow.columns(target="y", numbers=["x"])
+    for text in ("x;y\n1,5;2\n2,5;3\n", "x\ty\n1.5\t2\n2.5\t3\n"):
+        for content in (text.encode(), packing(text.encode())):
+            (tmp_path / name).write_bytes(content)
+            found = convert(read_table(tmp_path / name, name), columns, name)
+            assert [*found["x"]] == [1.5, 2.5]
+
+
+@pytest.mark.parametrize("form", [float, str])
+def test_infinity_is_no_number_to_learn_from(form: Callable[[float], Any]) -> None:
+    columns = regrow.columns(target="y", numbers=["x"])
+    values = [float(n) for n in range(100)]
+    frame = pd.DataFrame({"x": [form(value) for value in [*values[:-1], np.inf]], "y": values})
+    found = convert(frame, columns, "table.csv")["x"]
+    assert [n for n, known in enumerate(found.notna()) if not known] == [99]
+    frame["x"] = [form(value) for value in [*values[:-10], *[-np.inf] * 10]]
+    with pytest.raises(DataError, match="wrong type") as caught:
+        convert(frame, columns, "table.csv")
+    assert "'-inf' in row 90" in str(caught.value)
 
 
 WRONG = {

@@ -29,6 +29,7 @@ UNPACKED_BY_HAND = {
     "compressed with Zstandard",
     "compressed with compress",
 }
+GZIP = "compressed with gzip"
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 
@@ -73,7 +74,7 @@ def _copy(
             received=name,
             expected=f"a zip or tar(.gz) with {len(wanted)} members, among them {wanted[0]}",
         )
-    if kind == "packed" and not single.endswith(".gz"):
+    if kind == "packed" and not (single.endswith(".gz") and name == GZIP):
         return {single: _unpack(path, out / single)}
     return _copy_plain(path, out, single)
 

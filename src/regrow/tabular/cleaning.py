@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
-from collections.abc import Sequence
+import gzip
+import lzma
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from regrow.base.errors import DataError
-from regrow.base.file_kinds import PARQUET, name_kind
+from regrow.base.file_kinds import PARQUET, ZIP, name_kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +24,12 @@ if TYPE_CHECKING:
 
 SNIFFED_BYTES = 65_536
 DELIMITERS = ",;\t|"
+# How packed files begin, whatever their names are, and what unpacks them.
+PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
 EXAMPLES = 5
 # A column of numbers may hold some other texts, which count as missing; not more than this share.
 MAX_UNREADABLE = 0.05
@@ -33,8 +45,8 @@ def clean(model: Any, ctx: StageContext) -> dict[str, Any]:
     """
     columns: Columns = model.table
     source = ctx.inputs["download"]
-    name = source.facts["sources"][0]["file"]
-    path = source.file(name)
+    path = source.file(source.facts["sources"][0]["file"])
+    name = str(path)  # which errors replace by where the file came from
     frame = model.clean(read_table(path, name))
     frame = convert(frame, columns, name)
     rows = len(frame)
@@ -73,21 +85,20 @@ def read_inputs(model: Any, paths: Sequence[Path]) -> pd.DataFrame:
 
 
 def read_table(path: Path, name: str) -> pd.DataFrame:
-    """A CSV or Parquet file. Of a CSV the delimiter is found by looking at the first lines.
+    """A CSV file, also a packed one, or a Parquet file. The delimiter is found in the header.
 
     Raises:
         DataError: it is neither, or has no header.
     """
     import pandas as pd
 
-    with path.open("rb") as stream:
-        start = stream.read(SNIFFED_BYTES)
     try:
-        if start.startswith(PARQUET):
-            return pd.read_parquet(path)
-        frame = pd.read_csv(
-            path, sep=_find_delimiter(start), compression="infer", encoding="utf-8-sig"
-        )
+        with _open_unpacked(path) as stream:
+            start = stream.read(SNIFFED_BYTES)
+            stream.seek(0)
+            if start.startswith(PARQUET):
+                return pd.read_parquet(stream)
+            frame = pd.read_csv(stream, sep=_find_delimiter(start), encoding="utf-8-sig")
     except Exception as error:  # pandas and pyarrow raise whatever they meet
         kind = name_kind(path)
         raise DataError(
@@ -102,9 +113,31 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
     return frame
 
 
+@contextmanager
+def _open_unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """What a file holds, unpacked if it is packed: by its content, as a name may be another's."""
+    with path.open("rb") as raw:
+        head = raw.read(8)
+        raw.seek(0)
+        if head.startswith(ZIP):
+            with zipfile.ZipFile(raw) as archive:
+                members = [member for member in archive.infolist() if not member.is_dir()]
+                if len(members) != 1:
+                    raise ValueError(f"{len(members)} files in a zip archive")
+                with archive.open(members[0]) as stream:
+                    yield stream
+            return
+        unpack = next((how for start, how in PACKED.items() if head.startswith(start)), None)
+        if unpack is None:
+            yield raw
+        else:
+            with unpack(raw) as stream:
+                yield stream
+
+
 def _find_delimiter(start: bytes) -> str:
-    text = start.decode("utf-8", errors="replace")
-    header = text.partition("\n")[0]
+    text = start.decode("utf-8-sig", errors="replace")
+    header = re.split(r"[\r\n]", text, maxsplit=1)[0]
     try:
         return csv.Sniffer().sniff(header, DELIMITERS).delimiter
     except csv.Error:
@@ -172,16 +205,21 @@ def _to_numbers(values: pd.Series, name: str) -> pd.Series:
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values):
-        return values.astype("float64")
-    texts = values.astype("string").str.strip()
-    numbers = pd.to_numeric(texts, errors="coerce")
-    if numbers.isna().sum() > texts.isna().sum():  # perhaps with a decimal comma
-        commas = pd.to_numeric(texts.str.replace(",", "."), errors="coerce")
-        numbers = commas if commas.notna().sum() > numbers.notna().sum() else numbers
-    bad = numbers.isna() & texts.notna() & (texts != "")
+        numbers = values.astype("float64")
+        given = numbers.notna()
+    else:
+        texts = values.astype("string").str.strip()
+        numbers = pd.to_numeric(texts, errors="coerce")
+        if numbers.isna().sum() > texts.isna().sum():  # perhaps with a decimal comma
+            commas = pd.to_numeric(texts.str.replace(",", "."), errors="coerce")
+            numbers = commas if commas.notna().sum() > numbers.notna().sum() else numbers
+        numbers = numbers.astype("float64")
+        given = texts.notna() & (texts != "")
+    numbers = numbers.where(numbers.abs() < float("inf"))  # no network learns from infinity
+    bad = numbers.isna() & given
     if bad.sum() > MAX_UNREADABLE * max(len(values), 1):
-        raise _wrong_values(values, bad, name, "numbers")
-    return numbers.astype("float64")
+        raise _wrong_values(values, bad, name, "finite numbers")
+    return numbers
 
 
 def _to_times(values: pd.Series, name: str) -> pd.Series:

@@ -193,14 +193,8 @@ def _check_times(path: Path, column: pa.Array, rows: Any) -> None:
     elif not pa.types.is_timestamp(kind):
         expected = "timestamps, or text such as 2004-03-10 18:00:00"
         raise _wrong_type(path, TIMESTAMP, kind, expected)
-    elif kind.tz is not None:
-        raise DataError(
-            "the times have a time zone",
-            where=f"{path}, column {TIMESTAMP}",
-            received=str(kind),
-            expected="local times without a time zone, as in the source",
-            remedies=["in pandas: times.dt.tz_convert('Europe/Rome').dt.tz_localize(None)"],
-        )
+    else:
+        _refuse_zone(path, TIMESTAMP, kind)
     if column.null_count:
         row = rows[pc.index(column.is_valid(), False).as_py()]
         raise DataError(
@@ -212,9 +206,21 @@ def _check_times(path: Path, column: pa.Array, rows: Any) -> None:
         )
 
 
+def _refuse_zone(path: Path, name: str, kind: pa.DataType) -> None:
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        raise DataError(
+            "the times have a time zone",
+            where=f"{path}, column {name}",
+            received=str(kind),
+            expected="local times without a time zone, as in the source",
+            remedies=["in pandas: times.dt.tz_convert('Europe/Rome').dt.tz_localize(None)"],
+        )
+
+
 def _to_texts(path: Path, column: pa.Array, name: str, rows: Any) -> pa.Array:
     """Dates or times of day as the CSV file writes them."""
     kind = column.type
+    _refuse_zone(path, name, kind)
     form = "%d/%m/%Y" if name == DATE else "%H.%M.%S"
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         column = pc.strftime(pc.cast(column, pa.timestamp("s"), safe=False), format=form)
