@@ -47,7 +47,8 @@ class KerasSettings:
     def as_json(self) -> dict[str, Any]:
         """The settings by name, and the variables that are set."""
         found = asdict(self)
-        return found | found.pop("variables")
+        variables: dict[str, str] = found.pop("variables")
+        return found | variables
 
     def check_backend(self) -> None:
         """Makes sure that the backend is installed, without importing it.
