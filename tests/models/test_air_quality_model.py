@@ -195,6 +195,42 @@ def test_a_stuck_sensor_is_named_before_anything_is_trained(
     assert ("no value" if np.isnan(value) else "only the value 1") in str(refused.value)
 
 
+@once
+@pytest.mark.parametrize(
+    ("column", "values", "preset"),
+    [
+        ("pt08_s2_nmhc", [1.0], "quick"),
+        ("pt08_s2_nmhc", [1.0, 2.0, 3.0, 4.0], "quick"),
+        (TARGET, [1.0], "quick"),
+        (TARGET, [1.0], "book"),
+    ],
+)
+def test_a_sensor_that_moves_in_validation_rows_only_is_named(
+    column: str, values: list[float], preset: str, table: Path, tmp_path: Path
+) -> None:
+    frame = pd.read_parquet(table)
+    frame = frame[frame[TARGET].notna()].reset_index(drop=True)
+    early = int(0.6 * len(frame))  # of the training rows those that the selection is fitted on
+    frame.loc[: early - 1, column] = np.resize(values, early)
+    (tmp_path / "clean").mkdir()
+    frame.to_parquet(tmp_path / "clean" / "table.parquet")
+    with pytest.raises(DataError, match=f"cannot be used for training: {column}"):
+        run_train(tmp_path / "clean" / "table.parquet", tmp_path, preset)
+
+
+@once
+def test_inputs_that_follow_from_each_other_are_refused(table: Path, tmp_path: Path) -> None:
+    frame = pd.read_parquet(table)
+    frame["pt08_s1_co"] = frame["pt08_s2_nmhc"]
+    (tmp_path / "clean").mkdir()
+    frame.to_parquet(tmp_path / "clean" / "table.parquet")
+    variants = {"x": {"inputs": ["pt08_s1_co", "pt08_s2_nmhc"], "degree": 2}}
+    with pytest.raises(DataError, match="depend on one another"):
+        run_train(tmp_path / "clean" / "table.parquet", tmp_path, variants=variants)
+    with pytest.raises(ValueError, match="listed twice"):
+        AirQualityConfig.model_validate({"variants": {"x": {"inputs": ["pt08_s1_co"] * 2}}})
+
+
 def test_unknown_inputs_are_refused() -> None:
     with pytest.raises(ValueError, match="unknown"):
         AirQualityConfig.model_validate({"variants": {"x": {"inputs": ["pt08_s9"]}}})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from regrow.base.errors import DataError
 from regrow.checks.profiles import profile_table
 from regrow.layers import (
     Calendar,
@@ -53,8 +54,8 @@ def train(ctx: StageContext) -> dict[str, Any]:
     book = config.recipe == "book"
     rows = read_rows(ctx.inputs["clean"].file("table.parquet"), book=book)
     training, _test = split(rows, config.test_share)
-    if not book:
-        refuse_constant(training, config.variants)
+    border = int(len(training) * (1 - config.validation_share))
+    refuse_constant(training[:border], config.variants, book=book)
     facts = run_trainings(
         ctx,
         {
@@ -114,6 +115,19 @@ def count_epochs(variant: Variant, rows: int) -> int:
     return max(variant.epochs, math.ceil(variant.min_steps / math.ceil(rows / variant.batch_size)))
 
 
+def _dependent(rows: Rows, variant: Variant, error: Exception) -> DataError:
+    return DataError(
+        "the polynomials of the inputs depend on one another, so they cannot be fitted",
+        where=f"the first {len(rows):,} training rows, up to {rows.time.max()}",
+        received=f"degree {variant.degree} of {', '.join(variant.inputs)}: {error}",
+        expected="inputs with many different values, none of which follows from the others",
+        remedies=[
+            "leave one of them out: --set 'variants.NAME.inputs=[...]'",
+            "or lower the degree: --set variants.NAME.degree=1",
+        ],
+    )
+
+
 def build_ends(rows: Rows, variant: Variant, *, book: bool) -> tuple[keras.Model, keras.Model]:
     """What stands before and after the trained part, fitted on `rows`.
 
@@ -136,7 +150,10 @@ def build_ends(rows: Rows, variant: Variant, *, book: bool) -> tuple[keras.Model
     x = FillMissing(0.0)(x)
     if variant.degree > 1:
         polynomial = OrthogonalPolynomial(variant.degree)
-        polynomial.adapt(np.nan_to_num((seen - mean) / np.sqrt(variance)))
+        try:
+            polynomial.adapt(np.nan_to_num((seen - mean) / np.sqrt(variance)))
+        except np.linalg.LinAlgError as error:
+            raise _dependent(rows, variant, error) from error
         x = polynomial(x)
     prepare = keras.Model(raw, x, name="prepare")
 

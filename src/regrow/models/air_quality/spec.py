@@ -48,6 +48,8 @@ class Variant(BaseModel):
         unknown = [name for name in names if name not in INPUTS]
         if unknown or not names:
             raise ValueError(f"unknown or no inputs {unknown}; there are {', '.join(INPUTS)}")
+        if len(set(names)) < len(names):
+            raise ValueError("an input is listed twice")
         return names
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.base.errors import DataError
+from regrow.base.errors import DataError, shorten_list
 from regrow.models.air_quality.columns import INPUTS, TARGET, TIMESTAMP
 
 if TYPE_CHECKING:
@@ -68,29 +68,41 @@ def to_features(frame: pd.DataFrame) -> Array:
     return np.concatenate([readings, calendar], axis=1)
 
 
-def refuse_constant(training: Rows, variants: Mapping[str, Variant]) -> None:
+def refuse_constant(fitted: Rows, variants: Mapping[str, Variant], *, book: bool) -> None:
     """Refuses columns from which nothing can be learnt.
 
+    Args:
+        fitted: the training rows without the validation rows at their end.
+        variants: whose inputs are checked; a polynomial needs more values than its degree.
+        book: check the target only.
+
     Raises:
-        DataError: the target or an input has one value, or none, in all training rows.
+        DataError: the target or an input has too few values in these rows.
     """
-    used = {name for variant in variants.values() for name in variant.inputs}
-    columns = {TARGET: training.y[:, 0]}
-    columns |= {name: training.x[:, n] for n, name in enumerate(INPUTS) if name in used}
-    for name, values in columns.items():
-        found = np.unique(values[np.isfinite(values)])
-        if len(found) > 1:
+    least = {TARGET: 2}
+    for variant in () if book else variants.values():
+        for name in variant.inputs:
+            least[name] = max(least.get(name, 2), variant.degree + 1)
+    columns = {name: fitted.x[:, n] for n, name in enumerate(INPUTS)} | {TARGET: fitted.y[:, 0]}
+    for name, needed in least.items():
+        found = np.unique(columns[name][np.isfinite(columns[name])])
+        if len(found) >= needed:
             continue
         remedies = ["check the source for a stuck sensor or an empty column"]
         if name != TARGET:
             remedies.append("leave it out: --set 'variants.NAME.inputs=[...]'")
         raise DataError(
             f"the column cannot be used for training: {name}; nothing was trained",
-            where=f"the {len(training):,} training rows, up to {training.time.max()}",
-            received=f"only the value {found[0]:g}" if len(found) else "no value",
-            expected="at least two different values",
+            where=f"the first {len(fitted):,} training rows, up to {fitted.time.max()}",
+            received=_show_values(found),
+            expected=f"at least {needed} different values",
             remedies=remedies,
         )
+
+
+def _show_values(found: Array) -> str:
+    values = shorten_list(f"{value:g}" for value in found)
+    return f"only the value{'s' * (len(found) > 1)} {values}" if len(found) else "no value"
 
 
 def split(rows: Rows, test_share: float) -> tuple[Rows, Rows]:
