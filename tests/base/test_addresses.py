@@ -8,8 +8,12 @@ import pytest
 
 from regrow.base.addresses import read_path
 from regrow.base.errors import UserError
+from regrow.base.project import get_spec
 from regrow.base.settings import read_environment
 from regrow.cli.options import parse_source_list
+from regrow.pipeline.request import make_request
+from regrow.sources.locations import list_locations
+from regrow.sources.source import Source
 
 
 @pytest.mark.parametrize("form", ["{path}", "file://{path}", "file://localhost{path}"])
@@ -19,6 +23,35 @@ def test_a_path_and_a_file_url_are_the_same(tmp_path: Path, form: str) -> None:
     home = {"REGROW_HOME": str(tmp_path / "home"), "REGROW_MIRROR": text}
     assert read_environment(home).mirror == str(tmp_path.resolve())
     assert parse_source_list([f"photo={text}"]) == [("photo", tmp_path.resolve())]
+
+
+def test_a_link_is_named_as_it_was_given(tmp_path: Path) -> None:
+    """As DVC and git-annex keep a file, whose own name says nothing."""
+    (tmp_path / "0f3a").write_text("x;y")
+    (tmp_path / "readings.csv").symlink_to(tmp_path / "0f3a")
+    link = tmp_path / "readings.csv"
+    assert read_path(str(link), "here") == link
+    request = make_request(get_spec("air-quality"), sources={"air-quality": link})
+    assert request.sources == {"air-quality": link}
+
+
+def test_a_home_and_a_source_can_be_file_urls(tmp_path: Path) -> None:
+    url = (tmp_path / "my home").as_uri()
+    assert read_environment({"REGROW_HOME": url}).home.path == tmp_path.resolve() / "my home"
+    with pytest.raises(UserError, match="not a file or folder on this machine"):
+        read_environment({"REGROW_HOME": "s3://bucket/home"})
+    source = Source(
+        name="readings",
+        title="t",
+        homepage="https://example.org/",
+        licence="l",
+        citation="c",
+        file="readings.csv",
+        refresh=True,
+        plain={"name": "readings.csv", "path": (tmp_path / "readings.csv").as_uri()},
+    )
+    [location] = list_locations(source, None)
+    assert location.address == str(tmp_path / "readings.csv")
 
 
 def test_signs_in_a_file_url_are_unquoted() -> None:

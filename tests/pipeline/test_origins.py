@@ -55,6 +55,14 @@ def test_a_file_of_the_store_is_named_by_its_origin(file: str, expected: str) ->
     assert "/store" not in str(raised.value)
 
 
+def test_a_cleaned_table_is_named_by_what_it_was_made_from() -> None:
+    table = Path("/store/m/clean/0/table.parquet")
+    with pytest.raises(DataError) as raised, naming_origins(make_download(), table):
+        raise DataError("bad", where=f"{table}, 3 rows")
+    assert "the cleaned table of /home/me/reuters.tar.gz, " in str(raised.value.where)
+    assert "/store" not in str(raised.value)
+
+
 def test_other_errors_pass_as_they_are() -> None:
     with pytest.raises(DataError) as raised, naming_origins(None):
         raise DataError("bad")

@@ -135,7 +135,7 @@ def describe_file(addresses: Sequence[str], *, is_url: bool) -> dict[str, Any]:
 
 
 def read_path(text: str, where: str) -> Path:
-    """The absolute path that a person gives as a path or as a file:// URL.
+    """The absolute path that a person gives as a path or as a file:// URL. A link stays one.
 
     Raises:
         UserError: it is an address of another kind, or a file:// URL of another machine.
@@ -143,9 +143,9 @@ def read_path(text: str, where: str) -> Path:
     parts = urlsplit(text) if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) else None
     try:
         if parts is None:
-            return Path(text).expanduser().resolve()
+            return _make_absolute(Path(text).expanduser())
         if parts.scheme.lower() == "file" and parts.netloc in ("", "localhost"):
-            return Path(unquote(parts.path)).resolve()
+            return _make_absolute(Path(unquote(parts.path)))
         problem = "this type of address is not supported"
     except (OSError, RuntimeError, ValueError) as error:
         problem = str(error)
@@ -156,6 +156,11 @@ def read_path(text: str, where: str) -> Path:
         expected="a path, or file:///absolute/path",
         remedies=["copy it to this machine or mount it, and pass its path"],
     )
+
+
+def _make_absolute(path: Path) -> Path:
+    path.resolve()  # refuses what cannot be a path
+    return path.absolute()
 
 
 def local_path(address: str) -> Path | None:

@@ -24,6 +24,7 @@ from regrow.base.project_file import find_project, read_project, shipped_project
 
 # SQLite opens no path of more than 512 bytes; the longest is that of the registry while it is made.
 MAX_HOME_BYTES = 470
+HOME = "the environment variable REGROW_HOME"
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ def open_home(text: str) -> Home:
     received = text if len(text) < 200 else f"{len(os.fsencode(text))} bytes: {text[:60]}..."
     problem = expected = None
     try:
-        path = Path(text).expanduser().resolve()
+        given = read_path(text, HOME) if "://" in text else Path(text).expanduser()
+        path = given.resolve()
         str(path).encode()
         size = len(os.fsencode(path))
         place = next(each for each in (path, *path.parents) if each.exists())
@@ -141,7 +143,7 @@ def open_home(text: str) -> Home:
     if problem or expected:
         raise UserError(
             "this path cannot be used for the home",
-            where="the environment variable REGROW_HOME",
+            where=HOME,
             received=f"{received}: {problem}" if problem else received,
             expected=expected or "a directory, or a path where one can be created",
             remedies=["set REGROW_HOME to another directory"],

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from regrow.base.errors import UserError
+from regrow.base.errors import UserError, shorten_list
 from regrow.store.entry import Entry
 
 
 @contextmanager
-def naming_origins(download: Entry | None) -> Iterator[None]:
-    """Puts the origins of a download stage's files in the place of their paths in errors."""
+def naming_origins(download: Entry | None, table: Path | None = None) -> Iterator[None]:
+    """Puts the origins of a download stage's files in the place of their paths in errors.
+
+    Args:
+        table: the table that was made from all of them.
+    """
     try:
         yield
     except UserError as error:
-        for path, origin in _list_origins(download) if download else ():
+        replaced = list(_list_origins(download)) if download else []
+        if download and table:
+            origins = shorten_list(fact["origin"] for fact in download.facts["sources"])
+            replaced.append((str(table), f"the cleaned table of {origins}"))
+        for path, origin in replaced:
             error.where = error.where and error.where.replace(path, origin)
             error.received = error.received and error.received.replace(path, origin)
         raise

@@ -180,7 +180,9 @@ class Pipeline:
             entries: dict[str, Entry] = {n: self.entry(inputs[n]) for n in STAGES[stage]}
             context = StageContext(self._settings_of(stage), entries, out, scratch, progress)
             if stage == "validate":
-                return self._validate(context)
+                table = entries["clean"].file("table.parquet")
+                with naming_origins(entries["download"], table):
+                    return self._validate(context)
             if stage == "publish":
                 from regrow.pipeline.publish import publish
                 from regrow.pipeline.release import PublishRequest

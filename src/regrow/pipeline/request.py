@@ -87,7 +87,7 @@ def make_request(
         preset=preset or next(iter(spec.presets)),
         config={},
         data=data,
-        sources={key: path.expanduser().resolve() for key, path in (sources or {}).items()},
+        sources={key: path.expanduser().absolute() for key, path in (sources or {}).items()},
         versions=dict(versions or {}),
         trial=trial,
     )

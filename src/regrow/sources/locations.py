@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from regrow.base.addresses import read_path
 from regrow.base.secrets import hide_secrets
 from regrow.sources.buckets import BucketFile, is_bucket, open_object
 from regrow.sources.download import Expected
@@ -75,7 +76,10 @@ def list_locations(source: Source, mirror: str | None) -> Iterator[Location]:
             folder = Path(mirror).expanduser()
             yield Location(str(folder / path), there, folder)
     if remote.path:
-        local = source.folder / Path(remote.path).expanduser()
+        where = f"the path of the source {source.name}"
+        is_url = "://" in remote.path
+        given = read_path(remote.path, where) if is_url else Path(remote.path).expanduser()
+        local = source.folder / given
         yield Location(str(local), expected, local.resolve().parent)
     if remote.query and remote.database:
         yield Location(remote.database, expected, query=remote.query)
