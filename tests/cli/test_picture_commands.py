@@ -14,14 +14,18 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from regrow.base.errors import SourceError, UserError
+from regrow.base.errors import DataError, SourceError, UserError
 from regrow.base.files import WRITING
 from regrow.base.settings import read_environment
 from regrow.cli.pictures import build_config, need_output, parse_weighted, read_photo
+from regrow.models.deep_dream.network import train as dream_train
+from regrow.models.style_transfer.network import train as style_train
 from regrow.operations.weights import obtain_weights
+from regrow.store.entry import Entry
 from regrow.vision.animation import check_ffmpeg
 from tests.conftest import Regrow
 from tests.support.commands import REGROW, Launcher, list_files, own_environment
+from tests.support.stages import make_context, make_entry
 from tests.vision.test_vision import NOTOP, draw
 
 TINY = {
@@ -262,3 +266,37 @@ def test_layers_are_listed(regrow: Regrow) -> None:
     assert done.returncode == 0, done.stderr
     rows = {row["layer"]: row for row in json.loads(done.stdout)["layers"]}
     assert (rows["block4_pool"]["height"], rows["block4_pool"]["channels"]) == (14, 512)
+
+
+def make_clean(folder: Path, sizes: dict[str, tuple[int, int]]) -> Entry:
+    """A manifest of pictures by their roles."""
+    folder.mkdir()
+    rows = []
+    for role, size in sizes.items():
+        Image.new("RGB", size).save(folder / f"{role}.png")
+        rows.append({"name": f"{role}-1", "role": role, "sha256": "", "path": f"{role}.png"})
+    pd.DataFrame(rows).to_parquet(folder / "table.parquet")
+    return make_entry(folder, origins={f"{role}-1": f"my {role}" for role in sizes})
+
+
+@pytest.mark.parametrize(
+    ("model", "narrow"),
+    [
+        ("deep-dream", "photo"),
+        ("deep-dream", "guide"),
+        ("style-transfer", "photo"),
+        ("style-transfer", "style"),
+    ],
+)
+def test_a_panorama_is_refused_before_a_stage_trains(
+    tmp_path: Path, model: str, narrow: str
+) -> None:
+    other = "guide" if model == "deep-dream" else "style"
+    sizes = {"photo": (64, 64), other: (64, 64), narrow: (20_000, 32)}
+    changes = {"size": 64} | ({"guided": True} if model == "deep-dream" else {})
+    config = build_config(model, "untrained", changes, [])
+    context = make_context(config, tmp_path / "out", clean=make_clean(tmp_path / "clean", sizes))
+    train = dream_train if model == "deep-dream" else style_train
+    with pytest.raises(DataError, match="too narrow") as raised:
+        train(context)
+    assert raised.value.where == f"my {narrow}"

@@ -174,3 +174,11 @@ def test_a_picture_of_ones_own_is_padded_and_scaled() -> None:
     assert scene.shape == (CANVAS, CANVAS, 1)
     assert scene[:14, :14].min() == 255
     assert scene[18:].max() == scene[:, 18:].max() == 0
+
+
+def test_a_long_strip_becomes_a_scene_in_bounded_memory() -> None:
+    ink = np.zeros((40, 40_000), "float32")
+    ink[:, :20_000] = 1
+    scene = to_scene(ink)  # its square would have 6 GiB
+    assert scene.shape == (CANVAS, CANVAS, 1)
+    assert scene[0, :15].min() > 0 == scene[:, 17:].max() == scene[2:].max()

@@ -271,3 +271,30 @@ def test_memory_stays_small_while_a_large_member_comes(serve: Serve, tmp_path: P
     before, peak_mib = measure_peak(PEAK_SCRIPT, url, part, digest, len(large))
     assert part.stat().st_size == len(large)
     assert peak_mib - int(before) < 40
+
+
+def make_lzma() -> bytes:
+    """A member whose LZMA properties are damaged."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as container:
+        container.writestr("glove/wanted.txt", WANTED[:20_000])
+    content = bytearray(buffer.getvalue())
+    content[content.index(b"glove/wanted.txt") + 20] = 0xFF
+    return bytes(content)
+
+
+def make_odd_name() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as container:
+        container.writestr("ä.txt", b"odd")
+        container.writestr("glove/wanted.txt", WANTED)
+    return buffer.getvalue().replace("ä.txt".encode(), b"\xff\xff.txt")
+
+
+@pytest.mark.parametrize("make", [make_lzma, make_odd_name])
+def test_every_kind_of_damage_lets_the_next_place_be_asked(
+    make: Callable[[], bytes], serve: Serve, tmp_path: Path
+) -> None:
+    with pytest.raises(LocationError, match="the zip cannot be read") as caught:
+        get(serve(make()).url, tmp_path / "part")
+    assert caught.value.kind == "corrupt"

@@ -215,3 +215,56 @@ def test_tags_of_tiff_that_are_odd_do_not_matter(tmp_path: Path) -> None:
     info[270] = "ü" * 5000
     draw().save(tmp_path / "one.tif", tiffinfo=info)
     np.testing.assert_array_equal(read_rgb(tmp_path / "one.tif").pixels, np.asarray(draw()))
+
+
+def test_signed_eight_bits_have_their_own_white(tmp_path: Path) -> None:
+    values = np.tile(np.linspace(0, 127, 64), (40, 1)).astype("i1")
+    path = save_tiff(tmp_path / "one.tif", values)
+    np.testing.assert_allclose(read_grey(path), values / 127, atol=1e-6)
+    np.testing.assert_allclose(read_rgb(path).pixels[..., 0], values / 127 * 255, atol=1)
+    with pytest.raises(DataError, match="outside the range from black to white"):
+        read_grey(save_tiff(tmp_path / "two.tif", values - np.int8(64)))
+
+
+def test_transparent_parts_of_a_deep_png_are_white(tmp_path: Path) -> None:
+    values = np.full((40, 64), 30_000, "uint16")
+    values[:, 32:] = 1000
+    Image.fromarray(values).save(tmp_path / "one.png", transparency=1000)
+    grey = read_grey(tmp_path / "one.png")
+    np.testing.assert_allclose(grey[:, :32], 30_000 / 65535, atol=1e-5)
+    assert grey[:, 32:].min() == 1
+    assert read_rgb(tmp_path / "one.png").pixels[:, 32:].min() == 255
+
+
+def test_deep_pictures_are_refused_where_the_format_does_not_define_white(tmp_path: Path) -> None:
+    cards = ["SIMPLE  =                    T", "BITPIX  =                   16"]
+    cards += [f"NAXIS{n:<3}= {size:20}" for n, size in (("", 2), (1, 64), (2, 40))]
+    head = "".join(card.ljust(80) for card in [*cards, "END"]).ljust(2880).encode()
+    values = np.tile(np.linspace(-30_000, 30_000, 64), (40, 1)).astype(">i2")
+    (tmp_path / "sky.fits").write_bytes(head + values.tobytes().ljust(5760, b"\0"))
+    Image.fromarray(np.arange(2560, dtype="int32").reshape(40, 64)).save(tmp_path / "one.im")
+    for name in ("sky.fits", "one.im"):
+        with pytest.raises(DataError, match="does not define which values") as raised:
+            read_grey(tmp_path / name)
+        assert name in str(raised.value)
+
+
+def test_a_profile_of_a_deep_picture_is_not_called_invalid(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    values = (np.tile(np.linspace(0, 1, 64), (40, 1)) * 65535).astype("uint16")
+    Image.fromarray(values).save(tmp_path / "one.png", icc_profile=profile)
+    note = read_rgb(tmp_path / "one.png").note
+    assert "only to unsigned 8-bit pictures" in note
+    assert "not valid" not in note
+
+
+def test_what_is_lost_of_a_grey_picture_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    draw().save(tmp_path / "one.png", icc_profile=b"no profile" * 20)
+    frames = [draw(), Image.new("RGB", (64, 48))]
+    frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
+    for name in ("one.png", "two.gif"):
+        read_grey(tmp_path / name)
+    assert "one.png: its colour profile is not valid" in caplog.text
+    assert "two.gif has 2 frames" in caplog.text

@@ -80,3 +80,25 @@ def test_what_cannot_be_read_is_named_by_its_place_in_the_zip(tmp_path: Path) ->
     (tmp_path / "y.zip").write_bytes(path.read_bytes()[:100])
     with pytest.raises(DataError, match="the zip of pictures cannot be read"):
         check_labelled(tmp_path / "y.zip", "y.zip")
+
+
+def test_what_is_lost_of_a_picture_is_said(tmp_path: Path) -> None:
+    profiled, moving = io.BytesIO(), io.BytesIO()
+    one = Image.new("RGB", (8, 8), RED)
+    one.save(profiled, "PNG", icc_profile=b"no profile" * 20)
+    one.save(moving, "GIF", save_all=True, append_images=[Image.new("RGB", (8, 8), BLUE)])
+    members = {"red/1.png": profiled.getvalue(), "red/2.png": profiled.getvalue()}
+    path = pack(tmp_path / "x.zip", members | {"blue/3.gif": moving.getvalue()})
+    _frame, notes = read_labelled(path, "x.zip", size=4, progress=ignore)
+    assert len(notes) == 2
+    assert "blue/3.gif" in notes[0]
+    assert "colour profile" in notes[1]
+    assert "red/1.png, red/2.png" in notes[1]
+
+
+def test_backslashes_of_older_programs_for_windows_separate_folders(tmp_path: Path) -> None:
+    members = {"all\\red\\1.png": picture(RED), "all\\blue\\2.png": picture(BLUE)}
+    path = pack(tmp_path / "x.zip", members)
+    check_labelled(path, "x.zip")
+    frame, _notes = read_labelled(path, "x.zip", size=4, progress=ignore)
+    assert sorted(frame["label"]) == ["blue", "red"]

@@ -376,3 +376,12 @@ def test_a_spectrum_is_another_way_to_write_pixels(power: float) -> None:
     assert np.std(made) == pytest.approx(1, abs=0.1)
     roughness = np.std(np.diff(made, axis=0))
     assert roughness < 1.3 if power else roughness == pytest.approx(1.4, abs=0.1)
+
+
+def test_wrong_weights_are_named_as_the_person_knows_them(tmp_path: Path) -> None:
+    draw().save(tmp_path / "photo.png")
+    (tmp_path / "wrong.h5").write_bytes(b"no weights")
+    sources = {"photo": tmp_path / "photo.png", "vgg16-imagenet": tmp_path / "wrong.h5"}
+    with pytest.raises(DataError, match="does not contain weights") as raised:
+        run_clean(tmp_path, sources, backbone="vgg16", weights="imagenet")
+    assert raised.value.where == str(tmp_path / "wrong.h5")

@@ -121,3 +121,11 @@ def test_pictures_of_many_frames_are_said(tmp_path: Path) -> None:
     frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
     _frame, facts = clean(tmp_path, tmp_path / "two.gif")
     assert facts["notes"] == [f"{tmp_path / 'two.gif'} has 2 frames; the first one is used"]
+
+
+def test_what_pillow_cannot_decode_is_left_out_of_a_zip(tmp_path: Path) -> None:
+    others = ("clip.mpg", "clip.mpeg", "table.h5", "wind.grib", "wind.bufr")
+    path = pack(tmp_path / "mixed.zip", {"a.png": encode()} | dict.fromkeys(others, b"no picture"))
+    frame, facts = clean(tmp_path, path)
+    assert len(frame) == 1
+    assert all(name in str(facts["notes"]) for name in others)

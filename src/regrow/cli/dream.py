@@ -116,7 +116,7 @@ def _dream_all(
 
         check_ffmpeg(check_output(zoom, ANIMATIONS))
     start, config = _find_start(photo, noise, config)
-    guided_by = pictures.read_photo(guide, "guide") if guide else None
+    guided_by = _read_guide(guide) if guide else None
     from regrow.models.deep_dream.objective import build_objectives
     from regrow.operations.weights import obtain_weights
 
@@ -134,6 +134,16 @@ def _dream_all(
         return
     for one in facts:
         pictures.print_picture(one, as_json=False)
+
+
+def _read_guide(path: Path) -> Array:
+    """A guide that is not so narrow that it stays large when it is scaled."""
+    from regrow.vision.canvas import check_scaled
+    from regrow.vision.choices import MAX_DREAM_SIZE
+
+    pixels = pictures.read_photo(path, "guide")
+    check_scaled(pixels.shape, MAX_DREAM_SIZE, str(path), allowed=MAX_DREAM_SIZE)
+    return pixels
 
 
 def _find_start(

@@ -112,6 +112,9 @@ def _paint(
     photo = pictures.read_photo(content, "content")
     check_scaled(photo.shape, config.size, str(content), allowed=MAX_STYLE_SIZE)
     style_photos = [pictures.read_photo(style, "style") for style in styles]
+    for path, style in zip(styles, style_photos, strict=True):
+        # A style that is not so narrow is scaled down with the photo.
+        check_scaled(style.shape, MAX_STYLE_SIZE, str(path), allowed=MAX_STYLE_SIZE)
     shown = _read_masks(masks, len(style_photos))
     from regrow.models.style_transfer.losses import StyleLoss, share_styles
     from regrow.models.style_transfer.score import measure

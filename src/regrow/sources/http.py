@@ -22,6 +22,14 @@ TRANSIENT_STATUS = frozenset({408, 425, 429})
 ABSENT_STATUS = frozenset({404, 410})
 JSON = re.compile(rb"\[?\s*\{\s*[\"}]")
 JSON_RECEIVED = "received JSON instead of data (possibly an error message of the server)"
+# What may be in front of the first tag: declarations and comments.
+PROLOGUE = re.compile(rb"\A(?:<\?xml[^>]*>|<!--.*?-->|\s)+", re.DOTALL)
+# The roots of messages of object stores, SOAP, map services and RFC 7807.
+XML_ERROR = re.compile(
+    rb"<(\w+:)?(errors?|envelope|fault|(service)?exception(report)?|problem)[\s>]"
+)
+XML_RECEIVED = "received XML instead of data (possibly an error message of the server)"
+XML_ENDINGS = (".xml", ".sgm", ".sgml")
 NOTHING_RECEIVED = "the response is empty (0 bytes)"
 HTML_RECEIVED = "received an HTML page instead of data (possibly a proxy or login page)"
 
@@ -148,7 +156,7 @@ def check_status(response: httpx.Response, start: int) -> None:
         kind: FailureKind = "absent" if status in ABSENT_STATUS else "refused"
         raise LocationError(f"HTTP {status} {response.reason_phrase}", kind=kind)
     content_type = response.headers.get("Content-Type", "").lower()
-    if content_type.startswith("text/html"):
+    if content_type.startswith(("text/html", "application/xhtml+xml")):
         raise LocationError(HTML_RECEIVED)
     if content_type.startswith("application/json") and not _is_json(response.url.path):
         raise LocationError(JSON_RECEIVED)
@@ -159,11 +167,14 @@ def explain_page(head: bytes, path: str) -> str | None:
 
     Args:
         head: the first bytes.
-        path: the address's path; of a JSON file JSON is expected.
+        path: the address's path; of a JSON file JSON is expected, and of an XML file XML.
     """
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html")):
+    root = PROLOGUE.sub(b"", start)
+    if root.startswith((b"<!doctype html", b"<html")):
         return HTML_RECEIVED
+    if XML_ERROR.match(root) and not path.lower().endswith(XML_ENDINGS):
+        return XML_RECEIVED
     return JSON_RECEIVED if JSON.match(start) and not _is_json(path) else None
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regrow.base.archive_members import is_damage
 from regrow.sources.archives import CopiedFile, Reader, TooLarge, copy_stream
 from regrow.sources.download import Expected
 from regrow.sources.http import NO_HEADERS, Session, check_status, open_response, open_session
@@ -61,7 +61,10 @@ def download_member(
     except TooLarge as error:
         reason = f"changed upstream: more than {expected.limit_bytes} bytes; expected {expected}"
         raise LocationError(reason, kind="changed") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except Exception as error:
+        # zipfile raises RuntimeError for a member that is encrypted.
+        if not (is_damage(error) or isinstance(error, RuntimeError)):
+            raise
         raise LocationError(f"the zip cannot be read: {error}", kind="corrupt") from error
     if problem := expected.find_problem(part, copied.sha256):
         raise LocationError(f"changed upstream: different {member}; {problem}", kind="changed")

@@ -14,10 +14,17 @@ Convert = Callable[["Picture"], "Picture"]
 MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 GREY_MODES = ("1", "L", "LA")
 IGNORED = "its colour profile is not valid and was ignored; colours may be inaccurate"
+DEEP = (
+    "its colour profile was ignored, as profiles are applied only to unsigned 8-bit pictures; "
+    "the brightness may be inaccurate"
+)
 
 
-def plan_conversion(picture: Picture) -> tuple[Convert, str]:
+def plan_conversion(picture: Picture, *, deep: bool = False) -> tuple[Convert, str]:
     """How parts of a picture become sRGB, and what a person must know of it; mostly nothing.
+
+    Args:
+        deep: whether its numbers are not unsigned ones of eight bits, and are scaled instead.
 
     A profile that is damaged or is for another kind of picture is ignored, as viewers do.
     """
@@ -26,6 +33,8 @@ def plan_conversion(picture: Picture) -> tuple[Convert, str]:
     profile = picture.info.get("icc_profile")
     if not profile and picture.mode != "LAB":
         return _keep, ""
+    if deep:
+        return _keep, DEEP
     try:
         if profile:
             source = ImageCms.ImageCmsProfile(BytesIO(profile))

@@ -30,8 +30,9 @@ MAX_JPEG_PIXELS = 4 * MAX_PIXELS
 # What is smaller has nothing left after the five poolings of a backbone.
 MIN_SIDE = 32
 STRIP_PIXELS = 1 << 20
-# Pillow starts Ghostscript for the first, and Windows' own renderer for the second.
-NOT_OPENED = {"EPS", "WMF"}
+# Pillow starts Ghostscript for the first, and Windows' own renderer for the second. Of the others
+# it only reads the size.
+NOT_OPENED = {"EPS", "WMF", "MPEG", "HDF5", "GRIB", "BUFR"}
 PNG = b"\x89PNG\r\n\x1a\n"
 PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 
@@ -61,7 +62,7 @@ class Opened:
 
     Attributes:
         frames: of how many frames it is the first.
-        levels: what its numbers mean, if they have more than eight bits.
+        levels: what its numbers mean, if they are not unsigned ones of eight bits.
         halved: whether it was decoded at half of its size.
     """
 
@@ -94,7 +95,7 @@ def open_picture(path: Path) -> Iterator[Opened]:
             warnings.simplefilter("ignore")
             opened, halved = _load(path)
             with opened:
-                levels, frames = read_levels(opened), _count_frames(opened)
+                levels, frames = read_levels(path, opened), _count_frames(opened)
                 yield Opened(_turn_upright(opened), frames, levels, halved)
     except RegrowError:
         raise
@@ -121,14 +122,18 @@ def read_rgb(path: Path, *, min_side: int = MIN_SIDE) -> Decoded:
                 remedies=["use a larger picture, or enlarge this one first"],
             )
         pixels = np.empty((picture.height, picture.width, 3), "uint8")
-        convert, note = plan_conversion(picture)
+        convert, colours = plan_conversion(picture, deep=levels is not None)
         for rows, part in opened.strips():
             if levels:
                 pixels[rows] = np.rint(scale(path, part, levels) * 255)[..., np.newaxis]
             else:
                 pixels[rows] = np.asarray(on_white(convert(part)).convert("RGB"))
-    notes = [note, "it is read at half its size" if opened.halved else ""]
-    return Decoded(pixels, picture.mode, opened.frames, "; ".join(filter(None, notes)))
+    return Decoded(pixels, picture.mode, opened.frames, describe_losses(opened, colours))
+
+
+def describe_losses(opened: Opened, colours: str) -> str:
+    """What was lost of a picture, as the end of a sentence; `colours` is what its colours lost."""
+    return "; ".join(filter(None, [colours, "it is read at half its size" * opened.halved]))
 
 
 def on_white(picture: Picture) -> Picture:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regrow.base.errors import DataError
+from regrow.base.errors import DataError, shorten_list
 from regrow.base.progress import Progress
-from regrow.vision.decoding import Array, read_rgb
+from regrow.vision.decoding import Array, Decoded, read_rgb
 from regrow.vision.zips import choose_pictures, explain_zip, extract
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def read_labelled(
     Returns:
         A row for each picture, in the order of their names: picture (its path in the zip), label,
         width, height, brightness (mean, 0 to 255), contrast (brightest minus darkest), pixels
-        (size * size * 3 bytes, row by row). And notes on files that were left out.
+        (size * size * 3 bytes, row by row). And notes on what was left out or lost.
 
     Raises:
         DataError: not such a zip, or a picture in it cannot be read.
@@ -53,6 +53,7 @@ def read_labelled(
 
     notes: list[str] = []
     rows: list[dict[str, Any]] = []
+    losses: dict[str, list[str]] = defaultdict(list)
     with explain_zip(origin), zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as at:
         members = choose_pictures(archive, origin, notes, MOST)
         _check_labels([_label(member.filename) for member in members], origin)
@@ -61,12 +62,15 @@ def read_labelled(
             where = f"{origin}, {member.filename}"
             extract(archive, member, where, copy)
             try:
-                pixels = read_rgb(copy, min_side=1).pixels
+                found = read_rgb(copy, min_side=1)
             except DataError as error:
                 error.where = where
                 raise
-            rows.append({"picture": member.filename, **_describe(pixels, size)})
+            rows.append({"picture": member.filename, **_describe(found.pixels, size)})
+            for loss in _list_losses(found):
+                losses[loss].append(member.filename)
             progress("reading pictures", number, len(members))
+    notes += [f"of {origin}, {loss}: {shorten_list(names)}" for loss, names in losses.items()]
     frame = pd.DataFrame(rows)
     frame.insert(1, "label", [_label(name) for name in frame["picture"]])
     return frame, notes
@@ -90,7 +94,13 @@ def stack_pixels(frame: pd.DataFrame, size: int) -> Array:
 
 
 def _label(member: str) -> str:
-    return PurePosixPath(member).parent.name
+    # Older programs for Windows write backslashes.
+    return PurePosixPath(member.replace("\\", "/")).parent.name
+
+
+def _list_losses(found: Decoded) -> list[str]:
+    frames = "only the first of several frames is used" if found.frames > 1 else ""
+    return [loss for loss in (found.note, frames) if loss]
 
 
 def _check_labels(labels: list[str], origin: str) -> None:

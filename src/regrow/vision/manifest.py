@@ -82,7 +82,8 @@ def write_manifest(ctx: StageContext, roles: Mapping[str, str]) -> dict[str, Any
             ctx.progress("reading pictures", len(rows), 0)
     weights = weights_source(ctx.config.backbone)
     if weights in files:
-        _copy_weights(ctx, download.file(files[weights]["file"]))
+        origin = str(files[weights]["origin"])
+        _copy_weights(ctx, download.file(files[weights]["file"]), origin)
     frame = pd.DataFrame(rows, columns=[*COLUMNS, *MEASURES])
     frame.to_parquet(ctx.out / "table.parquet", index=False)
     return {
@@ -94,12 +95,16 @@ def write_manifest(ctx: StageContext, roles: Mapping[str, str]) -> dict[str, Any
     }
 
 
-def _copy_weights(ctx: StageContext, path: Path) -> None:
+def _copy_weights(ctx: StageContext, path: Path, origin: str) -> None:
     """Copies weights that fit the backbone."""
     from regrow.vision.backbones import build_backbone
 
     shutil.copyfile(path, ctx.out / WEIGHTS)
-    build_backbone(ctx.config.backbone, weights=ctx.out / WEIGHTS)
+    try:
+        build_backbone(ctx.config.backbone, weights=ctx.out / WEIGHTS)
+    except DataError as error:
+        error.where = origin  # not the store's copy, which the person has never seen
+        raise
 
 
 def _pixels(frame: Any) -> Any:
@@ -158,21 +163,21 @@ def _describe(
     }
 
 
-def check_sizes(ctx: StageContext, rows: Sequence[Row], allowed: int) -> None:
-    """Makes sure, before the work begins, that enough is left of each picture in its `size`.
+def check_sizes(ctx: StageContext, rows: Sequence[Row], longest: int, allowed: int) -> None:
+    """Makes sure, before the work begins, that enough is left of each picture when it is scaled.
 
     Args:
-        ctx: of a train stage whose settings have a `size`.
-        allowed: the largest `size`.
+        ctx: of a train stage.
+        longest: how many pixels the longer side then has.
+        allowed: the largest `size` that the settings may ask for.
 
     Raises:
         DataError: a picture is too narrow.
     """
     origins = ctx.inputs["clean"].facts.get("origins", {})
     for row in rows:
-        check_scaled(
-            row.read().shape, ctx.config.size, origins.get(row.name, row.name), allowed=allowed
-        )
+        where = origins.get(row.name, row.name)
+        check_scaled(row.read().shape, longest, where, allowed=allowed)
 
 
 def read_manifest(table: Path, role: str | None = None) -> list[Row]:

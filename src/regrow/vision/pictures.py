@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import numpy as np
 from regrow.base.errors import DataError
 from regrow.vision.canvas import fit_size
 from regrow.vision.colour import plan_conversion
-from regrow.vision.decoding import on_white, open_picture
+from regrow.vision.decoding import describe_losses, on_white, open_picture
 from regrow.vision.digits import INK_MAX, SIDE, Array
 from regrow.vision.levels import scale
+
+log = logging.getLogger(__name__)
 
 # A border this much brighter than the middle is paper.
 INK_THRESHOLD = 0.25
@@ -23,7 +26,8 @@ MAX_SIDE = 4096
 def read_grey(path: Path) -> Array:
     """Reads a picture as brightness, (height, width), float32 from 0 (black) to 1 (white).
 
-    Transparent parts count as white paper; of an animation the first frame is taken.
+    Transparent parts count as white paper; of an animation the first frame is taken. What is lost
+    is logged.
 
     Raises:
         DataError: it is no picture, cut short, has too many pixels, or shows nothing: one
@@ -33,12 +37,16 @@ def read_grey(path: Path) -> Array:
         size = (opened.picture.height, opened.picture.width)
         levels = opened.levels
         grey = np.empty(size, "float32" if levels else "uint8")
-        convert, _note = plan_conversion(opened.picture)
+        convert, colours = plan_conversion(opened.picture, deep=levels is not None)
         for rows, part in opened.strips():
             if levels:
                 grey[rows] = scale(path, part, levels)
             else:
                 grey[rows] = np.asarray(on_white(convert(part)).convert("L"))
+    if note := describe_losses(opened, colours):
+        log.warning("%s: %s", path, note)
+    if opened.frames > 1:
+        log.warning("%s has %d frames; the first one is used", path, opened.frames)
     # The picture is closed by now, so that it and the floats are not in memory at once.
     if not levels:
         grey = grey.astype("float32")
@@ -62,7 +70,7 @@ def to_digit(grey: Array) -> Array:
         rows, columns = (np.flatnonzero((ink > INK_THRESHOLD).any(axis=axis)) for axis in (1, 0))
         if len(rows):
             ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        ink = _shrink(ink)
+        ink = shrink(ink)
         height, width = ink.shape
         side = max(height, width)
         square = np.zeros((side, side), "float32")
@@ -74,7 +82,7 @@ def to_digit(grey: Array) -> Array:
     return digit
 
 
-def _shrink(ink: Array) -> Array:
+def shrink(ink: Array) -> Array:
     """The ink with at most `MAX_SIDE` pixels on a side, so that its square stays small."""
     from PIL import Image
 

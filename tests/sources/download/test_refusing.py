@@ -14,6 +14,7 @@ import pytest
 from regrow.sources import download as module
 from regrow.sources import http
 from regrow.sources.download import Expected
+from regrow.sources.http import explain_page
 from regrow.sources.retries import LocationError, Retries
 from tests.support.downloads import (
     CONTENT,
@@ -93,9 +94,11 @@ def test_silent_server_times_out(serve: Serve, part: Path) -> None:
     [
         Answer(content=b"<!DOCTYPE html><title>Log in</title>"),
         Answer(content=b"\xef\xbb\xbf \n<HTML><body>Proxy</body></HTML>"),
+        Answer(content=b'<?xml version="1.0"?>\n<!-- x --><!DOCTYPE html PUBLIC "y"><html/>'),
         Answer(content=CONTENT, headers={"Content-Type": "text/html; charset=utf-8"}),
+        Answer(content=CONTENT, headers={"Content-Type": "application/xhtml+xml"}),
     ],
-    ids=["doctype", "html", "content-type"],
+    ids=["doctype", "html", "xhtml", "content-type", "content-type of xhtml"],
 )
 def test_html_page_is_never_kept(serve: Serve, part: Path, answer: Answer) -> None:
     server = serve(answer)
@@ -114,9 +117,10 @@ def test_html_page_is_never_kept(serve: Serve, part: Path, answer: Answer) -> No
         (Answer(content=b'{"error": "quota exceeded"}'), "JSON"),
         (Answer(content=b'[{"message": 1}]'), "JSON"),
         (Answer(content=CONTENT, headers={"Content-Type": "application/json"}), "JSON"),
+        (Answer(content=b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'), "XML"),
         (Answer(content=b""), "0 bytes"),
     ],
-    ids=["object", "list", "content-type", "nothing"],
+    ids=["object", "list", "content-type", "xml", "nothing"],
 )
 def test_a_message_of_the_server_and_nothing_are_no_data(
     serve: Serve, part: Path, answer: Answer, reason: str
@@ -294,3 +298,11 @@ def test_waits_grow_up_to_a_bound_and_follow_the_server() -> None:
     assert retries.delay_s(10) == 20
     assert retries.delay_s(1, asked_s=7) == 7
     assert retries.delay_s(1, asked_s=3600) == 20
+
+
+@pytest.mark.parametrize(
+    "head", [b"<!DOCTYPE lewis SYSTEM", b'<?xml version="1.0"?><rows/>', b"<errorbars>"]
+)
+def test_documents_in_sgml_and_xml_may_be_data(head: bytes) -> None:
+    assert explain_page(head, "/all") is None
+    assert explain_page(b"<errors>", "/all.xml") is None

@@ -28,7 +28,9 @@ def train(ctx: StageContext) -> dict[str, Any]:
     config: DeepDreamConfig = ctx.config
     table = ctx.inputs["clean"].file("table.parquet")
     rows = read_manifest(table, "photo")
-    check_sizes(ctx, rows, MAX_DREAM_SIZE)
+    check_sizes(ctx, rows, config.size, MAX_DREAM_SIZE)
+    if config.guided:  # its size is fixed, but a long strip keeps 32 pixels on its shorter side
+        check_sizes(ctx, read_manifest(table, "guide"), MAX_DREAM_SIZE, MAX_DREAM_SIZE)
     objectives = load_objectives(config, table)
     pictures: list[tuple[dict[str, Any], Array]] = []
     runs: list[TrainingRecord] = []

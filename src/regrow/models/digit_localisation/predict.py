@@ -11,7 +11,7 @@ import numpy as np
 from regrow.models.digit_localisation.data import BOX
 from regrow.models.digit_localisation.scenes import CANVAS
 from regrow.training.inference import answer
-from regrow.vision.pictures import read_grey, to_ink
+from regrow.vision.pictures import read_grey, shrink, to_ink
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +46,7 @@ def to_scene(ink: Array) -> Array:
     """A picture's ink (height, width), 0 to 1, as the network takes it: (32, 32, 1), uint8."""
     from PIL import Image
 
+    ink = shrink(ink)  # or the square of a long strip would not fit into memory
     height, width = ink.shape
     square = np.zeros((max(ink.shape),) * 2, dtype="float32")
     square[:height, :width] = ink

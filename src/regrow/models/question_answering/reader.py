@@ -18,6 +18,7 @@ import pyarrow as pa
 from regrow.base.errors import DataError
 from regrow.models.question_answering.rows import Block, Question
 from regrow.models.question_answering.tasks import Edition, Split
+from regrow.text.lines import split_lines
 
 # The longest line of bAbI has 70 bytes, its longest story 240 lines. Each question's row holds the
 # story so far, so that rows of a file without story starts would grow with the file's square.
@@ -149,7 +150,7 @@ def _numbered_lines(path: Path, facts: Reading) -> Iterator[tuple[_Place, int, s
         if not facts.byte_order_mark:
             stream.seek(0)
         # No line is read beyond the bound, whatever the file holds.
-        for line, raw in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b""), 1):
+        for line, raw in enumerate(split_lines(stream, MAX_LINE_BYTES + 1), 1):
             place = _Place(path, line)
             text = _decode(place, raw)
             if not text:

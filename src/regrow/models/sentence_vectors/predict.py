@@ -15,6 +15,7 @@ from regrow.base.files import atomic_write
 from regrow.models.sentence_vectors.encoding import encode_sentences, get_words, measure_size
 from regrow.models.sentence_vectors.neighbours import FILE, Index
 from regrow.models.sentence_vectors.table import Sentences, read_documents, read_sentences
+from regrow.text.lines import split_lines
 from regrow.text.splitter import SentenceSplitter, make_punkt
 from regrow.text.tokens import Tokeniser, normalise
 from regrow.text.vocabulary import UNK, Vocabulary
@@ -47,7 +48,7 @@ def read_lines(path: Path) -> Iterator[Line]:
     """
     offset = 0
     with path.open("rb") as stream:
-        for number, raw in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b""), 1):
+        for number, raw in enumerate(split_lines(stream, MAX_LINE_BYTES + 1), 1):
             where = f"{path}, line {number}, byte {offset}"
             if len(raw) > MAX_LINE_BYTES:
                 raise DataError(

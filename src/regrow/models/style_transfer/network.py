@@ -26,9 +26,12 @@ def train(ctx: StageContext) -> dict[str, Any]:
     config: StyleTransferConfig = ctx.config
     table = ctx.inputs["clean"].file("table.parquet")
     rows = read_manifest(table, "photo")
-    check_sizes(ctx, rows, MAX_STYLE_SIZE)
+    style_rows = read_manifest(table, "style")
+    check_sizes(ctx, rows, config.size, MAX_STYLE_SIZE)
+    # Styles are scaled down as far as they have 32 pixels on each side: only their shape matters.
+    check_sizes(ctx, style_rows, MAX_STYLE_SIZE, MAX_STYLE_SIZE)
     loss = StyleLoss(config, find_weights(table))
-    styles = [row.read() for row in read_manifest(table, "style")]
+    styles = [row.read() for row in style_rows]
     masks = read_masks(table)
     pictures: list[tuple[dict[str, Any], Array]] = []
     runs: list[TrainingRecord] = []
