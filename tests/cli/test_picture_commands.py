@@ -300,3 +300,21 @@ def test_a_panorama_is_refused_before_a_stage_trains(
     with pytest.raises(DataError, match="too narrow") as raised:
         train(context)
     assert raised.value.where == f"my {narrow}"
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_commands_refuse_a_panorama(regrow: Regrow, tmp_path: Path) -> None:
+    draw().save(tmp_path / "photo.png")
+    Image.new("RGB", (20_000, 32)).save(tmp_path / "pan.png")
+    options = ["-o", "out.png", "--weights", "random", "--steps", "1"]
+    for command in (
+        ["dream", "pan.png"],
+        ["dream", "photo.png", "--guide", "pan.png"],
+        ["stylize", "pan.png", "photo.png"],
+        ["stylize", "photo.png", "pan.png"],
+    ):
+        refused = regrow(*command, *options)
+        assert refused.returncode == 2, refused.stderr
+        assert "too narrow" in refused.stderr
+        assert "pan.png" in refused.stderr
