@@ -19,7 +19,7 @@ from tests.models.test_air_quality_workbooks import SHEET, STRINGS, share_string
 
 ROWS = 60
 # What pandas writes into no workbook: times with a zone, and infinity but as a text.
-UNWRITABLE = ("a time zone", "infinity")
+UNWRITABLE = ("a time zone", "a time zone in two columns", "infinity")
 PARTS = (SHEET, SHEET, SHEET, STRINGS, "xl/styles.xml", "xl/workbook.xml", "[Content_Types].xml")
 # What programs or attackers write into a sheet: patterns of the valid one, and what comes there.
 CHANGES: tuple[tuple[str, str], ...] = (
