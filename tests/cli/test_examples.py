@@ -42,6 +42,7 @@ drift air-quality june.csv
 drift air-quality june.csv july.csv --json
 compare air-quality air-quality~1
 freeze air-quality --why "audit"
+unfreeze air-quality --why "the audit is over"
 freeze air-quality --why "audit until Friday"
 unfreeze air-quality --why "the audit is over"
 backup monday.zip
