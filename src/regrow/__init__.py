@@ -21,6 +21,7 @@ PUBLIC = {
     "ModelConfig": "regrow.base.spec",
     "ModelSpec": "regrow.base.spec",
     "RunResult": "regrow.api.runs",
+    "Serving": "regrow.base.spec",
     "Split": "regrow.tabular.model",
     "StageContext": "regrow.store.context",
     "StageSpec": "regrow.base.spec",

@@ -17,6 +17,7 @@ from regrow.base.spec import Card as Card
 from regrow.base.spec import Gate as Gate
 from regrow.base.spec import ModelConfig as ModelConfig
 from regrow.base.spec import ModelSpec as ModelSpec
+from regrow.base.spec import Serving as Serving
 from regrow.base.spec import StageSpec as StageSpec
 from regrow.checks.expectations import Expectation as Expectation
 from regrow.checks.expectations import expect as expect

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import multiprocessing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -57,7 +58,8 @@ def test_larger_can_be_better(new: float, action: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["incompatible", "drift", "override", "trial", "frozen", "baseline"]
+    "kind",
+    ["incompatible", "drift", "override", "trial", "frozen", "baseline", "approval"],
 )
 @pytest.mark.parametrize("champion", [None, 1])
 def test_a_version_that_is_held_moves_nothing_however_good_it_is(
@@ -89,6 +91,31 @@ def test_what_would_not_be_promoted_waits_for_nobody() -> None:
         holds=[Hold("override", "of other data")],
     )
     assert (decision.action, decision.hold) == ("kept", None)
+
+
+@pytest.mark.parametrize("champion", [None, 1])
+@pytest.mark.parametrize(
+    ("direction", "minimum", "new", "old"),
+    [("minimize", 2.0, 3.0, 5.0), ("maximize", 0.8, 0.7, 0.5)],
+)
+def test_a_version_below_the_minimum_waits_whatever_it_is_compared_with(
+    direction: Literal["minimize", "maximize"],
+    minimum: float,
+    new: float,
+    old: float,
+    champion: int | None,
+) -> None:
+    gate = Gate(score="", metric="figure", direction=direction, minimum=minimum)
+    decision = judge(new, old if champion else None, gate, champion)
+    assert (decision.action, decision.hold, decision.champion_after) == (
+        "held",
+        "minimum",
+        champion,
+    )
+    assert f"worse than the minimum, {minimum:g}" in decision.reason
+    # At the minimum it is good enough.
+    good = judge(minimum, old if champion else None, gate, champion)
+    assert good.action == ("promoted" if champion else "first")
 
 
 def test_a_missing_metric_is_refused() -> None:

@@ -59,9 +59,10 @@ def test_a_model_that_was_exchanged_is_not_loaded_whatever_mlmodel_says(home: Pa
     publish(home, "a", 2.0)
     registry = open_registry(home)
     [file] = (home / "mlartifacts").rglob("model.keras")
-    assert json.loads(registry.find(1).tags[TAG]) == {"data/model.keras": digest_file(file)}
+    stated = json.loads(registry.find(1).tags[TAG])
+    assert next(iter(stated.items())) == ("artifacts/model.keras", digest_file(file))
     described = file.parents[1] / "MLmodel"
-    described.write_text(described.read_text().replace("mlflow.keras", "tests.nothing"))
+    described.write_text(described.read_text().replace("mlflow.pyfunc", "tests.nothing"))
     shutil.copy(file, file.parents[1] / "another-model.keras")
     assert bias_of(registry.load(1)) == 2.0
     whole = file.read_bytes()
@@ -80,10 +81,11 @@ def test_a_version_without_a_digest_gets_it_at_the_first_load(
 ) -> None:
     publish(home, "a", 2.0)
     registry = open_registry(home)
-    before = registry.find(1).tags[TAG]
+    name = "artifacts/model.keras"
+    before = json.loads(registry.find(1).tags[TAG])[name]
     registry.delete_tag(1, TAG)
     assert bias_of(registry.load(1)) == 2.0
-    assert registry.find(1).tags[TAG] == before
+    assert json.loads(registry.find(1).tags[TAG]) == {name: before}
     assert "model version 1 was registered by an older version of regrow" in caplog.text
 
 

@@ -50,6 +50,15 @@ def log_of(registry: Registry) -> list[str]:
     return [decision.action for decision in read_decisions(registry.decisions)]
 
 
+def test_the_log_keeps_who_decided_as_given(home: Path) -> None:
+    registry = open_registry(home)
+    publish(home, "a", 2.0)
+    publish_held(home, "b", 1.0)
+    assert approve(registry, 2, "checked", by="Ann").by == "Ann"
+    assert roll_back(registry, why="wrong units", by="Bob").by == "Bob"
+    assert [decision.by for decision in read_decisions(registry.decisions)][-2:] == ["Ann", "Bob"]
+
+
 def test_a_version_that_was_approved_is_champion_and_stays_it(home: Path) -> None:
     registry = open_registry(home)
     publish(home, "a", 2.0)

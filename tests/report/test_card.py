@@ -44,7 +44,7 @@ def test_card_has_every_heading(data: ReportData, tmp_path: Path) -> None:
     for words in ("To estimate benzene.", "One town in Italy.", "The sensors drift."):
         assert words in text
     assert f"\n{data.spec.card.command}\n" in text
-    assert "import regrow.models.air_quality.network" in text
+    assert 'mlflow.pyfunc.load_model("models:/' in text
     assert "the champion of air-quality in the registry" in text
     assert "Licence: CC BY 4.0. Vito, S. (2008)." in text
     assert not re.search(r"[^\n]\n#", text.partition("\n---\n")[2])  # headings stand alone

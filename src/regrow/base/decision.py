@@ -20,7 +20,9 @@ Action = Literal[
     "frozen",
     "unfrozen",
 ]
-HoldKind = Literal["incompatible", "drift", "override", "trial", "frozen", "baseline"]
+HoldKind = Literal[
+    "incompatible", "drift", "override", "trial", "frozen", "baseline", "minimum", "approval"
+]
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Hold:
             changed severely; "override": the run had other data or another split than the model
             declares; "trial": a run of a sweep, in earlier versions' logs; "frozen": a person froze
             the champion; "baseline": there is no champion, and the version is no better than the
-            simplest baseline.
+            simplest baseline; "minimum": its figure is worse than `Gate.minimum`; "approval": every
+            version waits for a person.
         reason: in words, to follow "because".
     """
 
@@ -60,7 +63,7 @@ class Decision:
         key: identifies the release, so that a decision is logged once.
         at: when, ISO 8601 in UTC.
         hold: why the version is held, or was until a person decided; None if it never was.
-        by: the person who decided, user@host; "" for the gate.
+        by: the person who decided, as given or user@host; "" for the gate.
     """
 
     model: str

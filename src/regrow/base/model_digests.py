@@ -31,6 +31,19 @@ def digest_models(folder: Path) -> dict[str, str]:
     }
 
 
+def digest_version(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file in the folder of a version, by its path there; models come first.
+
+    With them, `regrow serve` makes sure that what it has MLflow load is what was registered.
+    """
+    every = {
+        path.relative_to(folder).as_posix(): digest_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MODEL
+    }
+    return {**digest_models(folder), **every}
+
+
 def report_recorded(name: str, version: int, digests: dict[str, str]) -> None:
     """Says in the log that a version got its digests now."""
     found = ", ".join(f"{path} {digest}" for path, digest in digests.items())

@@ -43,6 +43,7 @@ class Settings:
         download_deadline_s: how long the download from one address may take.
         max_model_age_days: from which age on a champion is old, if its data may change.
         max_bytes: how large the home may become; None for no limit.
+        require_approval: whether every version waits for a person before it becomes champion.
     """
 
     home: Home
@@ -56,6 +57,7 @@ class Settings:
     download_deadline_s: float = 3600.0
     max_model_age_days: float = 90.0
     max_bytes: int | None = None
+    require_approval: bool = False
 
     @property
     def backend(self) -> str:
@@ -99,6 +101,7 @@ def read_environment(environment: Mapping[str, str] | None = None) -> Settings:
         download_deadline_s=_read_number(values, "REGROW_DOWNLOAD_DEADLINE_S", 3600.0),
         max_model_age_days=_read_number(values, "REGROW_MAX_MODEL_AGE_DAYS", 90.0),
         max_bytes=_read_bytes(values, "REGROW_MAX_BYTES"),
+        require_approval=_read_switch(values, "REGROW_REQUIRE_APPROVAL"),
     )
 
 
@@ -167,6 +170,18 @@ def _read_number(values: Mapping[str, str], name: str, default: float) -> float:
             expected=f"a number such as {default:g}, which is the default",
         )
     return number
+
+
+def _read_switch(values: Mapping[str, str], name: str) -> bool:
+    text = values.get(name) or "0"
+    if text not in ("0", "1"):
+        raise UserError(
+            "a switch is neither on nor off",
+            where=f"the environment variable {name}",
+            received=text,
+            expected="1 for on, 0 for off",
+        )
+    return text == "1"
 
 
 def _read_bytes(values: Mapping[str, str], name: str) -> int | None:

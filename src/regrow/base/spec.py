@@ -58,6 +58,9 @@ class Gate:
         margin: by how much (as a share of the champion's figure) the challenger must be better.
         split: settings that choose the test data; a run with others than those of the first preset
             is held for approval, as its figure cannot be compared.
+        minimum: the worst figure with which a version becomes champion; one that is worse is held
+            for approval. None: no limit.
+        approve: whether every version waits for a person's approval before it becomes champion.
     """
 
     metric: str
@@ -66,6 +69,8 @@ class Gate:
     margin: float = 0.0
     unit: str = ""
     split: tuple[str, ...] = ()
+    minimum: float | None = None
+    approve: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,27 @@ class Card:
     languages: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Serving:
+    """The code with which a registered version answers where regrow is not installed.
+
+    Attributes:
+        modules: are copied into every version. They import each other (`from MODULE import NAME`),
+            the standard library, numpy, pandas and what `requirements` names. The last one has
+            `answer(frame, facts, run) -> DataFrame`: from columns to named columns, where `run`
+            calls the exported model with arrays. What is wrong with the frame is a ValueError.
+        describe: dotted path of `describe(model, inputs) -> dict`: the `facts`, as JSON, from the
+            Keras model and the inputs of its example. Its `columns` are those that `answer` takes,
+            each with its `name`, MLflow's `type` and whether it is `required`, and its `example`
+            has rows of them.
+        requirements: further packages that the modules import.
+    """
+
+    modules: tuple[str, ...]
+    describe: str
+    requirements: tuple[str, ...] = ()
+
+
 def _everything(_config: ModelConfig) -> str:
     return ""
 
@@ -123,6 +149,8 @@ class ModelSpec:
         predict: dotted path of `predict(model, paths) -> pandas.DataFrame`.
         predict_frame: dotted path of `predict_frame(model, frame) -> pandas.DataFrame`, for inputs
             that are in memory: a frame as `read_inputs` returns it. None where inputs are files.
+        serving: how a version takes and gives a user's columns where regrow is not installed. None
+            where it takes and gives arrays.
         card: what the model card says; None leaves its headings open.
         read_inputs: dotted path of `read(path) -> pandas.DataFrame`: a file to predict from, with
             the columns that the training profile describes. None where inputs are not a table:
@@ -148,6 +176,7 @@ class ModelSpec:
     gate: Gate
     predict: str
     predict_frame: str | None = None
+    serving: Serving | None = None
     card: Card | None = None
     needs: Callable[[Any, tuple[str, ...]], tuple[str, ...]] = _every_source
     read_inputs: str | None = None

@@ -25,6 +25,7 @@ from regrow.cli import (
     predict,
     review,
     run,
+    serve,
     server,
     status,
     stylize,
@@ -45,7 +46,7 @@ app = typer.Typer(
 HEADINGS = {
     "Models": ("new", "check", "list", "run", "predict", "why", "compare", "sweep", "backfill"),
     "Champions": ("status", "log", "approve", "reject", "rollback", "freeze", "unfreeze", "drift"),
-    "Servers and data": ("ui", "deploy", "refresh"),
+    "Servers and data": ("serve", "ui", "deploy", "refresh"),
     "Upkeep": ("doctor", "notify", "gc", "backup", "restore", "bundle"),
     "Commands for specific models": ("ask", "dream", "stylize", "embed", "similar"),
 }
@@ -65,6 +66,7 @@ for module in (
     maintain,
     doctor,
     notify,
+    serve,
     server,
     ask,
     dream,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from regrow.registry.versions import Registry
 
 Why = Annotated[str, typer.Option("--why", help="The reason, which is written to the log.")]
+By = Annotated[str, typer.Option("--by", help="Who decides, for the log [default: user@host].")]
 Held = Annotated[int, typer.Argument(help="The version that is waiting; see regrow status.")]
 
 app = typer.Typer()
@@ -37,6 +38,7 @@ def rollback(
         typer.Argument(help="The version to go back to. [default: the previous champion]"),
     ] = None,
     why: Why = "",
+    by: By = "",
     scope: Scope = "",
     sample: Sample = False,
     as_json: Json = False,
@@ -45,7 +47,7 @@ def rollback(
     prepare_terminal()
     from regrow.registry.reviews import roll_back
 
-    _decide(model, scope, partial(roll_back, version=version, why=why), sample, as_json)
+    _decide(model, scope, partial(roll_back, version=version, why=why, by=by), sample, as_json)
 
 
 @app.command(epilog='Example: [bold]regrow approve air-quality 4 --why "checked on May\'s data"[/]')
@@ -53,6 +55,7 @@ def approve(
     model: Model,
     version: Held,
     why: Why = "",
+    by: By = "",
     scope: Scope = "",
     sample: Sample = False,
     as_json: Json = False,
@@ -61,7 +64,7 @@ def approve(
     prepare_terminal()
     from regrow.registry.reviews import approve
 
-    _decide(model, scope, partial(approve, version=version, why=_need(why)), sample, as_json)
+    _decide(model, scope, partial(approve, version=version, why=_need(why), by=by), sample, as_json)
 
 
 @app.command(epilog='Example: [bold]regrow reject air-quality 4 --why "its data is wrong"[/]')
@@ -69,6 +72,7 @@ def reject(
     model: Model,
     version: Held,
     why: Why = "",
+    by: By = "",
     scope: Scope = "",
     sample: Sample = False,
     as_json: Json = False,
@@ -77,7 +81,7 @@ def reject(
     prepare_terminal()
     from regrow.registry.reviews import reject
 
-    _decide(model, scope, partial(reject, version=version, why=_need(why)), sample, as_json)
+    _decide(model, scope, partial(reject, version=version, why=_need(why), by=by), sample, as_json)
 
 
 @app.command(epilog='Example: [bold]regrow freeze air-quality --why "audit until Friday"[/]')
@@ -85,6 +89,7 @@ def freeze(
     model: Model,
     version: Annotated[int | None, typer.Argument(help="Make this version champion first.")] = None,
     why: Why = "",
+    by: By = "",
     scope: Scope = "",
     sample: Sample = False,
     as_json: Json = False,
@@ -93,18 +98,23 @@ def freeze(
     prepare_terminal()
     from regrow.registry.reviews import freeze
 
-    _decide(model, scope, partial(freeze, version=version, why=_need(why)), sample, as_json)
+    _decide(model, scope, partial(freeze, version=version, why=_need(why), by=by), sample, as_json)
 
 
 @app.command(epilog='Example: [bold]regrow unfreeze air-quality --why "the audit is over"[/]')
 def unfreeze(
-    model: Model, why: Why = "", scope: Scope = "", sample: Sample = False, as_json: Json = False
+    model: Model,
+    why: Why = "",
+    by: By = "",
+    scope: Scope = "",
+    sample: Sample = False,
+    as_json: Json = False,
 ) -> None:
     """Allows better versions to become champion again."""
     prepare_terminal()
     from regrow.registry.reviews import unfreeze
 
-    _decide(model, scope, partial(unfreeze, why=_need(why)), sample, as_json)
+    _decide(model, scope, partial(unfreeze, why=_need(why), by=by), sample, as_json)
 
 
 def _need(why: str) -> str:

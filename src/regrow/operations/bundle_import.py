@@ -32,6 +32,7 @@ from regrow.registry.champions import open_registry
 from regrow.registry.gate import now
 from regrow.registry.publication import Champion, publish_release
 from regrow.registry.release import Release
+from regrow.registry.serving import list_requirements
 from regrow.sources.catalog import declared_sources
 from regrow.sources.download import Expected
 from regrow.sources.first_sight import pin_file
@@ -144,7 +145,7 @@ def _check_champion(one: BundledChampion, folder: Path) -> Release:
     """The release of a champion whose model was loaded and answers as it did there."""
     from regrow.training.inference import find_difference, load_model
 
-    get_spec(one.model)  # refuses a model that is not declared here
+    serving = get_spec(one.model).serving  # refuses a model that is not declared here
     model = load_model(folder / one.model_file)
     try:
         difference = find_difference(model, folder / one.example_file)
@@ -167,7 +168,9 @@ def _check_champion(one: BundledChampion, folder: Path) -> Release:
         tags={**one.tags, "regrow.imported": now()},
         model=folder / one.model_file,
         example=folder / one.example_file,
-        pip_requirements=one.pip_requirements,
+        # It is exported anew, by the code and the libraries here.
+        pip_requirements=list_requirements(serving),
+        serving=serving,
         files=[(folder / place, name.rpartition("/")[0]) for name, place in one.files.items()],
     )
 

@@ -18,11 +18,11 @@ from regrow.pipeline.naming import describe_command, list_overrides, name_reques
 from regrow.pipeline.request import RunRequest, flatten
 from regrow.registry.names import LIBRARIES, ChampionRef
 from regrow.registry.release import DataKind, Release
+from regrow.registry.serving import list_requirements
 from regrow.report.evaluation import FILE, Evaluation, Headline
 from regrow.report.history import FILE as HISTORY
 from regrow.report.history import History
 from regrow.store.context import StageContext
-from regrow.store.fingerprint import library_version
 
 if TYPE_CHECKING:
     from regrow.sources.source import Source
@@ -73,14 +73,23 @@ class PublishRequest:
         from regrow.registry.champions import find_reference
 
         clean = self.context.inputs["clean"]
+        holds = [*self.holds, *self._find_approval()]
         # Compared again, as the champion may be another than when the data was validated.
         reference = find_reference(self.champion, self.settings, data_digest=clean.digest)
         if reference is None:
-            return list(self.holds)
+            return holds
         frame = pd.read_parquet(clean.file("table.parquet"))
         severe = severe_columns(compare_to_reference(frame, reference))
         changed = f"the data has changed drastically in {', '.join(severe)}"
-        return [*self.holds, *([Hold("drift", changed)] if severe else [])]
+        return [*holds, *([Hold("drift", changed)] if severe else [])]
+
+    def _find_approval(self) -> list[Hold]:
+        """Whether every version of this model, or of this deployment, needs a person's approval."""
+        if self.spec.gate.approve:
+            return [Hold("approval", "every version of this model needs one")]
+        if self.settings.require_approval:
+            return [Hold("approval", "REGROW_REQUIRE_APPROVAL asks for one")]
+        return []
 
     def find_weakness(self, headline: Headline, score: Mapping[str, float]) -> list[Hold]:
         """Why the model must not become the first champion without a person's approval.
@@ -119,7 +128,6 @@ def describe_release(request: PublishRequest, evaluation: Evaluation) -> Release
     train, evaluate = inputs["train"], inputs["evaluate"]
     history = History.read(train.file(HISTORY))
     figures = [name for name in evaluate.manifest.files if name.startswith("figures/")]
-    libraries = ("keras", request.settings.backend, "numpy")
     return Release(
         # The model and its figures make a release; another report on them does not.
         key=digest_json([train.digest, evaluate.digest]),
@@ -136,7 +144,8 @@ def describe_release(request: PublishRequest, evaluation: Evaluation) -> Release
         tags=_tag(request),
         model=train.file("model.keras"),
         example=train.file("example.npz"),
-        pip_requirements=[f"{name}=={library_version(name)}" for name in libraries],
+        pip_requirements=list_requirements(request.spec.serving),
+        serving=request.spec.serving,
         files=[
             (train.file("profile.json"), ""),
             (train.file(HISTORY), ""),

@@ -40,6 +40,9 @@ def decide(
     if action == "held" and not any(hold.kind == "incompatible" for hold in holds):
         why = "the champion has no score on this data" if old is None else f"it is {old}"
         holds = [Hold("incompatible", why), *holds]
+    if gate.minimum is not None and _is_worse(gate, new, gate.minimum):
+        limit = f"its {gate.metric} of {new:.5g} is worse than the minimum, {gate.minimum:.5g}"
+        holds = [*holds, Hold("minimum", limit)]
     decision = Decision(
         model=model,
         action=action,
@@ -92,6 +95,10 @@ def _judge(
         f"champion {champion_version} stays; version {version} is not better by "
         f"{gate.margin:.1%}: {beside}"
     )
+
+
+def _is_worse(gate: Gate, figure: float, limit: float) -> bool:
+    return figure > limit if gate.direction == "minimize" else figure < limit
 
 
 def append_decision(path: Path, decision: Decision) -> None:

@@ -1,6 +1,6 @@
 """MLflow: opening its server or database, and what its client alone cannot do.
 
-The only module that imports MLflow, always inside a function: the import takes seconds.
+MLflow is imported inside of functions: the import takes seconds.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,10 +24,15 @@ from regrow.base.system_errors import explain
 from regrow.base.variables import keep_variables
 from regrow.registry.release import Release
 from regrow.registry.schema import made_beside, match_schema
+from regrow.registry.serving import export_release
 
 MODEL_PATH = "model"
+# By which MLflow knows the folder of a model.
+MODEL_FILE = "MLmodel"
 # The tag by which MLflow puts a run below another one.
 PARENT = "mlflow.parentRunId"
+# The tag of a run whose model answers in regrow only: why.
+NOT_SERVED = "regrow.not_served"
 # MLflow takes at most this many metrics in one request.
 METRICS_PER_REQUEST = 1000
 # By which MLflow would continue another run, log to another model, or log later.
@@ -220,35 +226,40 @@ def delete_artifacts(uri: str) -> None:
 
 
 def write_run(client: Any, experiment_id: str, release: Release, tags: Mapping[str, str]) -> Any:
-    """Writes a run with a release's figures, files and model; returns MLflow's `ModelInfo`."""
+    """Writes a run with a release's figures, files and model; returns MLflow's `ModelInfo`.
+
+    The run has the tag `regrow.not_served` with the reason where the model answers in regrow only.
+    """
     import mlflow
-    from mlflow.models import infer_signature
 
-    from regrow.training.inference import load_example, load_model
-
-    model = load_model(release.model)
-    signature = infer_signature(*load_example(release.example))
     with (
-        _environment_kept(*RUN_VARIABLES, unset=True),
-        mlflow.start_run(
+        tempfile.TemporaryDirectory() as folder,
+        # MLflow would copy a uv.lock of the working directory into the model.
+        _environment_kept(*RUN_VARIABLES, "MLFLOW_UV_AUTO_DETECT", unset=True),
+    ):
+        os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"
+        export = export_release(release.model, release.example, release.serving, Path(folder))
+        not_served = {NOT_SERVED: export.error[:5000]} if export.error else {}
+        with mlflow.start_run(
             experiment_id=experiment_id,
             run_name=release.run_name,
-            tags=dict(tags),
+            tags={**tags, **not_served},
             log_system_metrics=False,
             description=release.description or None,
-        ) as run,
-    ):
-        mlflow.log_params({name: str(value)[:500] for name, value in release.params.items()})
-        _log_metrics(client, run.info.run_id, {k: [v] for k, v in release.metrics.items()})
-        _write_curves(client, run.info, release, tags)
-        for path, folder in (*release.files, (release.example, "")):
-            mlflow.log_artifact(str(path), folder or None)
-        return mlflow.keras.log_model(
-            model,
-            name=MODEL_PATH,
-            signature=signature,
-            pip_requirements=list(release.pip_requirements),
-        )
+        ) as run:
+            mlflow.log_params({name: str(value)[:500] for name, value in release.params.items()})
+            _log_metrics(client, run.info.run_id, {k: [v] for k, v in release.metrics.items()})
+            _write_curves(client, run.info, release, tags)
+            for path, inner in (*release.files, (release.example, "")):
+                mlflow.log_artifact(str(path), inner or None)
+            return mlflow.pyfunc.log_model(
+                name=MODEL_PATH,
+                python_model=str(Path(__file__).with_name("served_model.py")),
+                artifacts=export.artifacts,
+                signature=export.signature,
+                input_example=export.example,
+                pip_requirements=list(release.pip_requirements),
+            )
 
 
 def _write_curves(client: Any, parent: Any, release: Release, tags: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from regrow.base.decision import Decision
 from regrow.base.errors import UserError, list_problems
+from regrow.base.spec import Serving
 from regrow.report.evaluation import Headline, Number, Table
 from regrow.store.entry import MANIFEST, Entry
 
@@ -34,6 +35,7 @@ class Release:
         files: files with their folders among the run's artifacts ("" for none).
         pip_requirements: the packages that loading the model needs. They are given because MLflow
             needs half a minute to infer them.
+        serving: the code that it is served with; None for a model of arrays.
         title: of the model, in a line.
         description: of the run, as Markdown.
     """
@@ -48,6 +50,7 @@ class Release:
     example: Path
     pip_requirements: Sequence[str]
     files: Sequence[tuple[Path, str]] = field(default_factory=tuple)
+    serving: Serving | None = None
     title: str = ""
     description: str = ""
 

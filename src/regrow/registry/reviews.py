@@ -24,7 +24,9 @@ from regrow.registry.versions import CARRIED_OUT, DECISION, Registry
 REVIEW = "regrow.rollback"
 
 
-def roll_back(registry: Registry, version: int | None = None, why: str = "") -> Decision:
+def roll_back(
+    registry: Registry, version: int | None = None, why: str = "", by: str = ""
+) -> Decision:
     """Makes an earlier version the champion again, after it was loaded and run.
 
     Args:
@@ -39,10 +41,10 @@ def roll_back(registry: Registry, version: int | None = None, why: str = "") -> 
     with exclusive(registry.lock):
         finish_reviews(registry)
         _refuse_frozen(registry)
-        return _roll_back(registry, version, why)
+        return _roll_back(registry, version, why, by)
 
 
-def approve(registry: Registry, version: int, why: str) -> Decision:
+def approve(registry: Registry, version: int, why: str, by: str = "") -> Decision:
     """Makes a version champion that is held, after it was loaded and run.
 
     Raises:
@@ -55,10 +57,10 @@ def approve(registry: Registry, version: int, why: str) -> Decision:
         _refuse_frozen(registry)
         target = _find_held(registry, version)
         check_answers(registry, target)
-        return _review(registry, target, "approved", f"version {version} was approved: {why}")
+        return _review(registry, target, "approved", f"version {version} was approved: {why}", by)
 
 
-def reject(registry: Registry, version: int, why: str) -> Decision:
+def reject(registry: Registry, version: int, why: str, by: str = "") -> Decision:
     """Decides that a version that is held does not become champion.
 
     Raises:
@@ -68,10 +70,10 @@ def reject(registry: Registry, version: int, why: str) -> Decision:
     with exclusive(registry.lock):
         finish_reviews(registry)
         target = _find_held(registry, version)
-        return _review(registry, target, "rejected", f"version {version} was rejected: {why}")
+        return _review(registry, target, "rejected", f"version {version} was rejected: {why}", by)
 
 
-def freeze(registry: Registry, version: int | None, why: str) -> Decision:
+def freeze(registry: Registry, version: int | None, why: str, by: str = "") -> Decision:
     """Keeps the champion whatever is trained, until `unfreeze`.
 
     Args:
@@ -86,14 +88,14 @@ def freeze(registry: Registry, version: int | None, why: str) -> Decision:
         _refuse_frozen(registry)
         champion = registry.find(None)
         if version is not None and version != int(champion.version):
-            _roll_back(registry, version, why)
+            _roll_back(registry, version, why, by)
             champion = registry.find(None)
         return _review(
-            registry, champion, "frozen", f"champion {champion.version} was frozen: {why}"
+            registry, champion, "frozen", f"champion {champion.version} was frozen: {why}", by
         )
 
 
-def unfreeze(registry: Registry, why: str) -> Decision:
+def unfreeze(registry: Registry, why: str, by: str = "") -> Decision:
     """Lets better versions become champion again.
 
     Raises:
@@ -106,7 +108,7 @@ def unfreeze(registry: Registry, why: str) -> Decision:
         if registry.frozen() is None:
             raise UserError(f"the champion of {registry.name} is not frozen")
         return _review(
-            registry, champion, "unfrozen", f"champion {champion.version} was unfrozen: {why}"
+            registry, champion, "unfrozen", f"champion {champion.version} was unfrozen: {why}", by
         )
 
 
@@ -131,7 +133,7 @@ def finish_reviews(registry: Registry) -> None:
             registry.delete_tag(number, REVIEW)
 
 
-def _roll_back(registry: Registry, version: int | None, why: str) -> Decision:
+def _roll_back(registry: Registry, version: int | None, why: str, by: str) -> Decision:
     present = registry.champion()
     before = int(present.version) if present else None
     target = registry.find(_previous(registry, before) if version is None else version)
@@ -148,6 +150,7 @@ def _roll_back(registry: Registry, version: int | None, why: str) -> Decision:
         target,
         "rolled-back",
         f"{reason}, which was loaded and reproduces its example{': ' * bool(why)}{why}",
+        by,
     )
 
 
@@ -223,8 +226,8 @@ def check_answers(registry: Registry, version: Any) -> None:
         ) from problem
 
 
-def _review(registry: Registry, target: Any, action: Action, reason: str) -> Decision:
-    """Records a decision of the person who runs this process, carries it out and logs it."""
+def _review(registry: Registry, target: Any, action: Action, reason: str, by: str) -> Decision:
+    """Records a decision of a person, carries it out and logs it."""
     number = int(target.version)
     judged = json.loads(target.tags.get(DECISION, "{}"))
     champion = registry.champion()
@@ -245,7 +248,7 @@ def _review(registry: Registry, target: Any, action: Action, reason: str) -> Dec
         key=f"{action}-{number}-{now()}",
         at=now(),
         hold=judged.get("hold"),
-        by=_person(),
+        by=by.strip() or _person(),
     )
     registry.set_tag(number, REVIEW, json.dumps(asdict(decision)))
     finish_reviews(registry)

@@ -17,7 +17,13 @@ from regrow.base.decision import Decision
 from regrow.base.errors import DataError
 from regrow.base.home import Home
 from regrow.base.locks import exclusive
-from regrow.base.model_digests import MODEL, TAG, digest_models, report_recorded
+from regrow.base.model_digests import (
+    MODEL,
+    TAG,
+    digest_models,
+    digest_version,
+    report_recorded,
+)
 from regrow.registry.gate import append_decision, retire_log
 from regrow.registry.logs import claim_log, decision_log
 from regrow.registry.lookup import no_such_run, no_such_version
@@ -125,7 +131,7 @@ class Registry:
         Raises:
             DataError: it is not the one that was registered.
         """
-        folder = folder or self._model_folder(version)
+        folder = folder or self.files(version)
         found = digest_models(folder)
         stated = version.tags.get(TAG)
         if stated is None and found:
@@ -156,6 +162,11 @@ class Registry:
         else:
             report_recorded(self.name, version.version, digests)
 
+    def files(self, version: Any) -> Path:
+        """The folder of a version's files, on this machine."""
+        place = self.client.get_model_version_download_uri(self.name, str(version.version))
+        return fetch_artifacts(self._present(place))
+
     def artifact(self, version: Any, name: str) -> Path:
         """A file of the run that made a version, on this machine; "" for all of them."""
         return fetch_artifacts(self._run_address(version.run_id), name)
@@ -170,7 +181,7 @@ class Registry:
         """The release that a version was made from, its files on this machine."""
         run = self._run(version.run_id)
         folder = self.artifact(version, "")
-        logged = self._model_folder(version)
+        logged = self.files(version)
         curves = read_curves(self.client, run)
         own = {name: value for name, value in run.data.tags.items() if name.startswith("regrow.")}
         example = folder / "example.npz"
@@ -210,7 +221,7 @@ class Registry:
             run_id=logged.run_id,
             model_id=logged.model_id,
             description=release.description or None,
-            tags={**tags, TAG: json.dumps(digest_models(fetch_artifacts(place)))},
+            tags={**tags, TAG: json.dumps(digest_version(fetch_artifacts(place)))},
         )
 
     def remove_runs(self, key: str) -> None:
@@ -274,11 +285,6 @@ class Registry:
 
     def _is_registered(self) -> bool:
         return bool(self.client.search_registered_models(f"name='{self.name}'"))
-
-    def _model_folder(self, version: Any) -> Path:
-        """The folder of a version's files, on this machine."""
-        place = self.client.get_model_version_download_uri(self.name, str(version.version))
-        return fetch_artifacts(self._present(place))
 
     def _run_address(self, run_id: str) -> str:
         return self._present(self._run(run_id).info.artifact_uri)

@@ -51,7 +51,6 @@ def write_card(data: ReportData, out: Path) -> Path:
             yaml.safe_dump(describe_model(data), sort_keys=False, allow_unicode=True)
         ),
         command=Markdown(_state_command(data)),
-        network=Markdown(data.spec.stages["train"].run.partition(":")[0]),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8", newline="\n")

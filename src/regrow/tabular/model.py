@@ -272,6 +272,14 @@ class Model:
         return predict_frame(cls(), model, frame)
 
     @classmethod
+    def describe_serving(cls, model: Any, inputs: Any) -> dict[str, Any]:
+        """What a registered version needs to answer where regrow is not installed."""
+        from regrow.tabular.inputs import find_layer
+        from regrow.tabular.serving import describe
+
+        return describe(find_layer(model), cls.table, inputs)
+
+    @classmethod
     def run_read(cls, path: Path) -> pd.DataFrame:
         """The inputs in a file to predict from."""
         from regrow.tabular.cleaning import read_inputs

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from regrow.base.errors import UserError
-from regrow.base.spec import Gate, ModelSpec, StageSpec
+from regrow.base.spec import Gate, ModelSpec, Serving, StageSpec
 from regrow.tabular.model import GATES, Columns, Model, Split, TrainingConfig
 from regrow.tabular.stages import STAGES
 
@@ -55,6 +55,7 @@ def make_spec(kind: type[Model]) -> ModelSpec:
         predict=f"{path}.run_predict",
         predict_frame=f"{path}.run_predict_frame",
         read_inputs=f"{path}.run_read",
+        serving=Serving(("regrow.tabular.serving",), f"{path}.describe_serving"),
         card=kind.card,
         id_column=kind.table.id or kind.table.time,
     )

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, Serving, StageSpec
 from regrow.models.air_quality.card import CARD
 from regrow.models.air_quality.columns import INPUTS, TIMESTAMP
 
@@ -151,6 +151,7 @@ SPEC = ModelSpec(
     ),
     predict=f"{PACKAGE}.predict:predict",
     predict_frame=f"{PACKAGE}.predict:predict_frame",
+    serving=Serving((f"{PACKAGE}.columns", f"{PACKAGE}.serving"), f"{PACKAGE}.serving:describe"),
     card=CARD,
     read_inputs=f"{PACKAGE}.data:read_readings",
     check_file=f"{PACKAGE}.data:check_file",

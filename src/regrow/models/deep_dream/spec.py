@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, Serving, StageSpec
 from regrow.models.deep_dream.card import CARD
 from regrow.vision.choices import MAX_DREAM_SIZE, BackboneName, Pooling, Weights, weights_source
 
@@ -130,6 +130,9 @@ SPEC = ModelSpec(
         score=f"{PACKAGE}.score:score", metric="objective", direction="maximize", margin=0.001
     ),
     predict=f"{PACKAGE}.predict:predict",
+    serving=Serving(
+        ("regrow.vision.gallery_serving",), "regrow.vision.gallery_serving:describe", ("pillow",)
+    ),
     card=CARD,
     scope=name_scope,
     id_column="name",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, Serving, StageSpec
 from regrow.models.digit_localisation.card import CARD
 
 PACKAGE = "regrow.models.digit_localisation"
@@ -63,6 +63,11 @@ SPEC = ModelSpec(
     # thousand test scenes is chance.
     gate=Gate(score=f"{PACKAGE}.score:score", metric="found", direction="maximize", margin=0.001),
     predict=f"{PACKAGE}.predict:predict",
+    serving=Serving(
+        ("regrow.vision.picture_bytes", f"{PACKAGE}.serving"),
+        f"{PACKAGE}.serving:describe",
+        ("pillow",),
+    ),
     card=CARD,
     id_column="scene_id",
     presets={"best": {}, "quick": QUICK},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, Serving, StageSpec
 from regrow.models.image_similarity.card import CARD
 
 PACKAGE = "regrow.models.image_similarity"
@@ -64,6 +64,11 @@ SPEC = ModelSpec(
         score=f"{PACKAGE}.score:score", metric="accuracy", direction="maximize", margin=0.0002
     ),
     predict=f"{PACKAGE}.predict:predict",
+    serving=Serving(
+        ("regrow.vision.picture_bytes", f"{PACKAGE}.serving"),
+        f"{PACKAGE}.serving:describe",
+        ("pillow",),
+    ),
     card=CARD,
     id_column="digit_id",
     presets={"best": {}, "quick": {"seeds": 1, "pairs": 6000, "epochs": 3, "copies": 2}},

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, Serving, StageSpec
 from regrow.models.question_answering.card import CARD
 from regrow.models.question_answering.tasks import TASKS, Edition
 
@@ -215,6 +215,7 @@ SPEC = ModelSpec(
     # One of a thousand test questions of a task: less is chance.
     gate=Gate(score=f"{PACKAGE}.score:score", metric="error_percent", margin=0.001, unit="%"),
     predict=f"{PACKAGE}.predict:predict",
+    serving=Serving((f"{PACKAGE}.serving",), f"{PACKAGE}.serving:describe"),
     card=CARD,
     scope=name_scope,
     id_column="id",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, Serving, StageSpec
 from regrow.models.sentence_vectors.card import CARD
 
 PACKAGE = "regrow.models.sentence_vectors"
@@ -109,6 +109,7 @@ SPEC = ModelSpec(
         score=f"{PACKAGE}.score:score", metric="micro_f1", direction="maximize", margin=0.001
     ),
     predict=f"{PACKAGE}.predict:predict",
+    serving=Serving((f"{PACKAGE}.serving",), f"{PACKAGE}.serving:describe", ("nltk",)),
     card=CARD,
     id_column="id",
     presets={

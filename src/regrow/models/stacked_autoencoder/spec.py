@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, Serving, StageSpec
 from regrow.models.stacked_autoencoder.card import CARD
 
 PACKAGE = "regrow.models.stacked_autoencoder"
@@ -60,6 +60,11 @@ SPEC = ModelSpec(
     # A hundredth of the champion's error: less is noise between seeds.
     gate=Gate(score=f"{PACKAGE}.score:score", metric="mse", margin=0.01),
     predict=f"{PACKAGE}.predict:predict",
+    serving=Serving(
+        ("regrow.vision.picture_bytes", f"{PACKAGE}.serving"),
+        f"{PACKAGE}.serving:describe",
+        ("pillow",),
+    ),
     card=CARD,
     id_column="digit_id",
     presets={"best": {}, "quick": {"seeds": 1, "layer_epochs": 5, "tuning_epochs": 20}},

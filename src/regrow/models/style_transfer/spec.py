@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from regrow.base.spec import Gate, ModelConfig, ModelSpec, StageSpec
+from regrow.base.spec import Gate, ModelConfig, ModelSpec, Serving, StageSpec
 from regrow.models.style_transfer.card import CARD
 from regrow.vision.choices import MAX_STYLE_SIZE, BackboneName, Pooling, Weights, weights_source
 
@@ -144,6 +144,9 @@ SPEC = ModelSpec(
     # On the loss that was reached, never on taste; rounding to bytes moves it by less.
     gate=Gate(score=f"{PACKAGE}.score:score", metric="loss", direction="minimize", margin=0.001),
     predict=f"{PACKAGE}.predict:predict",
+    serving=Serving(
+        ("regrow.vision.gallery_serving",), "regrow.vision.gallery_serving:describe", ("pillow",)
+    ),
     card=CARD,
     scope=name_scope,
     id_column="name",

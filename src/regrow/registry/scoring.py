@@ -1,0 +1,100 @@
+"""A registered version as MLflow's own scoring server answers with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from regrow.base.digests import digest_file
+from regrow.base.errors import DataError, UserError
+from regrow.base.model_digests import TAG
+from regrow.registry.mlflow import MODEL_FILE
+from regrow.registry.names import ChampionRef
+from regrow.registry.versions import Registry
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI application, called as `app(scope, receive, send)`."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A version that is loaded.
+
+    Attributes:
+        version: its number.
+        app: answers MLflow's four paths: /invocations, /ping, /health and /version.
+        columns: its inputs, as MLflow writes a signature; None for a model of arrays.
+    """
+
+    version: int
+    app: App
+    columns: list[dict[str, Any]]
+
+
+def load_scorer(registry: Registry, version: Any) -> Scorer:
+    """Loads a version through MLflow, from a copy whose digests are those that were registered.
+
+    Raises:
+        UserError: the version answers in regrow only.
+        DataError: a file is not the one that was registered.
+    """
+    import mlflow
+    from mlflow.pyfunc import scoring_server
+
+    with tempfile.TemporaryDirectory(prefix="regrow-serve-") as name:
+        folder = copy_verified(registry, version, Path(name) / "model")
+        model = mlflow.pyfunc.load_model(str(folder))
+    schema = model.metadata.get_input_schema()
+    return Scorer(int(version.version), scoring_server.init(model), schema.to_dict())
+
+
+def copy_verified(registry: Registry, version: Any, target: Path) -> Path:
+    """Copies the files of a version that were registered, and no others.
+
+    What is loaded is the copy, so that a file cannot be exchanged between check and use.
+
+    Raises:
+        UserError: the version answers in regrow only.
+        DataError: a file is missing, or is not the one that was registered.
+    """
+    expected: dict[str, str] = json.loads(version.tags.get(TAG, "{}"))
+    ref = ChampionRef.parse(registry.name)
+    if MODEL_FILE not in expected:
+        raise UserError(
+            f"{registry.name} version {version.version} cannot be served",
+            received="it was registered by an older version of regrow, with the model alone",
+            remedies=[f"publish it again with a change of code or data: regrow run {ref.model}"],
+        )
+    folder = registry.files(version)
+    for name, digest in expected.items():
+        source, copy = folder / name, target / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_file():
+            shutil.copyfile(source, copy)
+        found = digest_file(copy) if copy.is_file() else "no such file"
+        if found != digest:
+            raise DataError(
+                f"{registry.name} version {version.version} is not what was registered, and is not "
+                "loaded",
+                where=str(source),
+                received=found if found == "no such file" else f"sha256 {found}",
+                expected=f"sha256 {digest}",
+                remedies=[
+                    "restore the file from a backup",
+                    f"go back to another version: regrow rollback {ref.arguments} VERSION",
+                ],
+            )
+    facts = json.loads((target / "artifacts" / "serving" / "facts.json").read_text("utf-8"))
+    if "error" in facts:
+        raise UserError(
+            f"{registry.name} version {version.version} cannot be served",
+            received=facts["error"],
+            expected="a model that TensorFlow can export",
+            remedies=[f"regrow predict {ref.arguments} FILE answers with it"],
+        )
+    return target
