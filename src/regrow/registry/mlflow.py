@@ -26,9 +26,7 @@ from regrow.registry.release import Release
 from regrow.registry.schema import made_beside, match_schema
 from regrow.registry.serving import export_release
 
-MODEL_PATH = "model"
-# By which MLflow knows the folder of a model.
-MODEL_FILE = "MLmodel"
+MODEL_PATH, MODEL_FILE = "model", "MLmodel"
 # The tag by which MLflow puts a run below another one.
 PARENT = "mlflow.parentRunId"
 # The tag of a run whose model answers in regrow only: why.
