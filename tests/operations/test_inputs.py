@@ -12,7 +12,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from regrow.base.decision import Hold
 from regrow.base.errors import DataError, UserError
+from regrow.base.home import Home
 from regrow.base.progress import ignore
 from regrow.base.project import get_spec
 from regrow.base.settings import Settings, read_environment
@@ -22,7 +24,9 @@ from regrow.pipeline.pipeline import Pipeline
 from regrow.pipeline.request import make_request
 from regrow.pipeline.runs import run_stages
 from regrow.registry.names import ChampionRef
+from regrow.registry.versions import Registry
 from tests.conftest import SAMPLE, Regrow
+from tests.support.second_version import publish_changed
 from tests.support.servers import use_server
 
 pytestmark = pytest.mark.e2e
@@ -163,7 +167,7 @@ def test_the_flows_do_the_same_with_the_inbox_below_the_home(
 
     from regrow.prefect.drift import drift
     from regrow.prefect.predict import predict as predict_flow
-    from regrow.prefect.rollback import rollback
+    from regrow.prefect.decisions import rollback
 
     monkeypatch.setenv("REGROW_HOME", str(home))
     name = "air-quality.sample"
@@ -243,3 +247,29 @@ ERRORS: dict[str, tuple[list[str | Path], str]] = {
     "no table": (["drift", "image-similarity", SAMPLE], "its inputs are not a table"),
     "no folder to go to": (["predict", "air-quality", "."], "need an output folder"),
 }
+
+
+def test_a_person_decides_by_the_forms(
+    home: Path, settings: Settings, server: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from prefect.artifacts import Artifact
+
+    from regrow.prefect.decisions import review, rollback
+
+    monkeypatch.setenv("REGROW_HOME", str(home))
+    registry = Registry(settings.tracking_uri, "air-quality.sample", Home(home))
+    holds = [Hold("approval", "every version of this model needs one")]
+    version = publish_changed(registry, tmp_path / "second", 2.0, rmse=0.5, holds=holds)
+    of_sample = {"sample": True, "by": "Ann"}
+    refused: Any = review(
+        "air-quality", version, "approve", why=" ", **of_sample, return_state=True
+    )
+    assert refused.is_failed()
+    assert "no value for 'why'" in str(refused.result(raise_on_failure=False))
+    done = review("air-quality", version, "approve", why="checked on May", **of_sample)
+    assert (done["action"], done["champion_after"], done["by"]) == ("approved", version, "Ann")
+    shown: Any = Artifact.get("air-quality-decisions")
+    assert "checked on May" in str(shown.data)
+    assert "Ann" in str(shown.data)
+    back = rollback("air-quality", why="wrong units", **of_sample)
+    assert (back["champion_after"], back["by"]) == (1, "Ann")

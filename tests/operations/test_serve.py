@@ -61,9 +61,21 @@ def test_csv_and_mlflows_other_paths_answer_as_in_mlflow(client: TestClient) -> 
     as_csv = client.post("/invocations", content="pt08_s2_nmhc\n1046\n", headers=kind)
     [found], [expected] = as_csv.json()["predictions"], ask(client).json()["predictions"]
     assert found == {"benzene_ug_m3_predicted": expected["benzene_ug_m3_predicted"]}
-    # MLflow reads no times from CSV.
-    timed = "timestamp,pt08_s2_nmhc\n2005-04-04T14:00:00,1046\n"
-    assert client.post("/invocations", content=timed, headers=kind).status_code == 400
+    timed = "timestamp,pt08_s2_nmhc\n2005-04-04T14:00:00,1046\n2005-04-04T15:00:00,\n"
+    answer = client.post("/invocations", content=timed, headers=kind).json()["predictions"]
+    assert (
+        answer
+        == ask(
+            client, READING, {**READING, "timestamp": "2005-04-04T15:00:00", "pt08_s2_nmhc": None}
+        ).json()["predictions"]
+    )
+    refused = client.post("/invocations", content="pt08_s2_nmhc\ninf\n", headers=kind)
+    assert refused.status_code == 400
+    assert "infinite" in refused.json()["message"]
+    for wrong in (b"", b"\xff\xfe,\n1,2\n"):
+        refused = client.post("/invocations", content=wrong, headers=kind)
+        assert refused.status_code == 400
+        assert "not valid CSV" in refused.json()["message"]
     assert client.get("/ping").status_code == client.get("/health").status_code == 200
     assert client.get("/version").text.startswith("3.")
     assert client.post("/invocations", content="x").status_code == 415

@@ -211,7 +211,7 @@ def test_a_block_and_a_failing_flow(
     from prefect.blocks.notifications import CustomWebhookNotificationBlock
     from prefect.testing.utilities import prefect_test_harness
 
-    from regrow.prefect.rollback import rollback
+    from regrow.prefect.decisions import rollback
 
     with prefect_test_harness(server_startup_timeout=120):
         block = CustomWebhookNotificationBlock(

@@ -10,7 +10,7 @@ import yaml
 from prefect import Flow
 from prefect.utilities.callables import parameter_schema
 
-from flows.operations import backfill, drift, predict, retrain_all, rollback, sweep
+from flows.operations import backfill, drift, predict, retrain_all, review, rollback, sweep
 from regrow.base.project import get_spec, list_models
 from regrow.models.air_quality.spec import AirQualityConfig
 from regrow.prefect.deploy import Extras
@@ -25,6 +25,7 @@ OPERATIONS = {
     "sweep": False,
     "retrain-all": False,
     "backfill": False,
+    "review": False,
     "rollback": False,
     "predict": True,
     "drift": False,
@@ -72,7 +73,7 @@ def test_a_pipeline_is_triggered_by_the_sources_that_it_reads_and_by_no_other() 
 
 
 def test_forms_offer_the_models() -> None:
-    for flow in (sweep, backfill, rollback, drift, predict, retrain_all):
+    for flow in (sweep, backfill, review, rollback, drift, predict, retrain_all):
         found = json.dumps(parameter_schema(flow).model_dump())
         assert json.dumps(list_models()) in found, flow.name
 

@@ -20,6 +20,7 @@ from regrow.cli import (
     embed,
     inspect,
     maintain,
+    metrics,
     new,
     notify,
     predict,
@@ -47,7 +48,7 @@ HEADINGS = {
     "Models": ("new", "check", "list", "run", "predict", "why", "compare", "sweep", "backfill"),
     "Champions": ("status", "log", "approve", "reject", "rollback", "freeze", "unfreeze", "drift"),
     "Servers and data": ("serve", "ui", "deploy", "refresh"),
-    "Upkeep": ("doctor", "notify", "gc", "backup", "restore", "bundle"),
+    "Upkeep": ("doctor", "notify", "metrics", "gc", "backup", "restore", "bundle"),
     "Commands for specific models": ("ask", "dream", "stylize", "embed", "similar"),
 }
 GROUPS = {name: heading for heading, names in HEADINGS.items() for name in names}
@@ -66,6 +67,7 @@ for module in (
     maintain,
     doctor,
     notify,
+    metrics,
     serve,
     server,
     ask,

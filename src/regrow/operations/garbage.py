@@ -19,6 +19,7 @@ from regrow.base.errors import Unreachable, UserError
 from regrow.base.files import find_paths, list_stats
 from regrow.base.home import Home
 from regrow.base.settings import Settings
+from regrow.pipeline.disk import measure_folder
 from regrow.pipeline.records import RunRecord, is_busy, last_run, list_runs
 from regrow.registry.mlflow import is_absent, list_registered_names
 from regrow.registry.versions import Registry
@@ -81,10 +82,10 @@ def survey(settings: Settings, *, keep: int) -> Survey:
         model = path.parts[-3]
         if model in found.busy or path in kept:
             found.kept += 1
-            found.kept_bytes += _size_bytes(path)
+            found.kept_bytes += measure_folder(path)
         else:
             why = "no version in use and no last run needs it" if manifest else "it is damaged"
-            found.garbage.append(Garbage("result", path, _size_bytes(path), model, why))
+            found.garbage.append(Garbage("result", path, measure_folder(path), model, why))
     kept_manifests = [manifests[path] for path in kept]
     found.garbage += _find_scratch(home, manifests)
     found.garbage += _find_downloads(settings, kept_manifests, keep)
@@ -171,7 +172,7 @@ def _find_scratch(home: Home, manifests: dict[Path, Manifest]) -> Iterator[Garba
             why = f"no activity for {RESUMABLE.days} days"
         else:
             continue
-        yield Garbage("scratch", path, _size_bytes(path), path.parts[-3], why)
+        yield Garbage("scratch", path, measure_folder(path), path.parts[-3], why)
 
 
 def is_needed_download(path: Path, settings: Settings, keep: int) -> bool:
@@ -200,10 +201,10 @@ def _find_downloads(settings: Settings, kept: list[Manifest], keep: int) -> Iter
     for path in find_paths(downloads, "??/*"):
         if path.name not in needed:
             why = "no kept source version and no result uses it"
-            yield Garbage("download", path, _size_bytes(path), "", why)
+            yield Garbage("download", path, measure_folder(path), "", why)
     for path in find_paths(downloads, ".tmp-*"):
         if not is_recent(_modified_s(path)):
-            yield Garbage("download", path, _size_bytes(path), "", "it is incomplete")
+            yield Garbage("download", path, measure_folder(path), "", "it is incomplete")
 
 
 def _find_reports(
@@ -216,18 +217,18 @@ def _find_reports(
         if path.name not in needed:
             model = path.name.rpartition("-v")[0].partition(".")[0]
             why = "its version is not in use; the registry has a copy"
-            yield Garbage("report", path, _size_bytes(path), model, why)
+            yield Garbage("report", path, measure_folder(path), model, why)
     for path in find_paths(home.drift, "*/*"):
         if not is_recent(_modified_s(path)):
             why = f"a comparison of more than {RESUMABLE.days} days ago"
-            yield Garbage("report", path, _size_bytes(path), "", why)
+            yield Garbage("report", path, measure_folder(path), "", why)
 
 
 def _find_failures(home: Home) -> Iterator[Garbage]:
     for path in find_paths(home.failures, "*"):
         model, record = path.name, last_run(home, path.name)
         if not model.startswith(".") and (record is None or record.state == "completed"):
-            yield Garbage("failure", path, _size_bytes(path), model, "the last run did not fail")
+            yield Garbage("failure", path, measure_folder(path), model, "the last run did not fail")
 
 
 def list_present_models(home: Home) -> list[str]:
@@ -251,7 +252,3 @@ def _modified_s(path: Path) -> float:
     with suppress(FileNotFoundError):
         stats.append(path.stat())
     return max((found.st_mtime for found in stats), default=time.time())
-
-
-def _size_bytes(path: Path) -> int:
-    return sum(found.st_size for found in list_stats(path))

@@ -61,7 +61,7 @@ def check_limit(settings: Settings, needed: int = 0, purpose: str = "") -> None:
     limit = settings.max_bytes
     if limit is None:
         return
-    used = _size_bytes(settings.home.path)
+    used = measure_folder(settings.home.path)
     if used + needed > limit:
         more = f" and {needed / MIB:,.0f} MiB are needed {purpose}" if purpose else ""
         raise UserError(
@@ -78,7 +78,8 @@ def check_limit(settings: Settings, needed: int = 0, purpose: str = "") -> None:
         )
 
 
-def _size_bytes(path: Path) -> int:
+def measure_folder(path: Path) -> int:
+    """The size of all files in a folder, in bytes."""
     return sum(found.st_size for found in list_stats(path))
 
 
@@ -96,7 +97,7 @@ def _estimate(
         needed = sum(_source_bytes(source, settings) for source in sources)
         return needed, f"{needed / MIB:,.0f} for the download and its copy in the store"
     results = find_paths(settings.home.store / model / stage, "[!.]*")
-    last = _size_bytes(max(results, key=lambda path: path.stat().st_mtime)) if results else 0
+    last = measure_folder(max(results, key=lambda path: path.stat().st_mtime)) if results else 0
     return 2 * last, f"{2 * last / MIB:,.0f} for twice the last result of this stage"
 
 

@@ -62,6 +62,12 @@ def last_run(home: Home, model: str) -> RunRecord | None:
     return next((run for run in list_runs(home, model) if not run.request.trial), None)
 
 
+def last_success(home: Home, model: str) -> RunRecord | None:
+    """The newest record of a model's successful runs that was no trial."""
+    runs = (run for run in list_runs(home, model) if not run.request.trial)
+    return next((run for run in runs if run.state == "completed"), None)
+
+
 def list_runs(home: Home, model: str) -> Iterator[RunRecord]:
     """The readable records of a model's runs, the newest first."""
     for path in sorted((home.runs / model).glob("[!.]*.json"), reverse=True):
