@@ -165,9 +165,9 @@ def test_the_flows_do_the_same_with_the_inbox_below_the_home(
 ) -> None:
     from prefect.artifacts import Artifact
 
+    from regrow.prefect.decisions import rollback
     from regrow.prefect.drift import drift
     from regrow.prefect.predict import predict as predict_flow
-    from regrow.prefect.decisions import rollback
 
     monkeypatch.setenv("REGROW_HOME", str(home))
     name = "air-quality.sample"

@@ -18,6 +18,7 @@ from regrow.cli import (
     doctor,
     dream,
     embed,
+    export,
     inspect,
     maintain,
     metrics,
@@ -47,7 +48,7 @@ app = typer.Typer(
 HEADINGS = {
     "Models": ("new", "check", "list", "run", "predict", "why", "compare", "sweep", "backfill"),
     "Champions": ("status", "log", "approve", "reject", "rollback", "freeze", "unfreeze", "drift"),
-    "Servers and data": ("serve", "ui", "deploy", "refresh"),
+    "Servers and data": ("serve", "export", "ui", "deploy", "refresh"),
     "Upkeep": ("doctor", "notify", "metrics", "gc", "backup", "restore", "bundle"),
     "Commands for specific models": ("ask", "dream", "stylize", "embed", "similar"),
 }
@@ -69,6 +70,7 @@ for module in (
     notify,
     metrics,
     serve,
+    export,
     server,
     ask,
     dream,

@@ -38,6 +38,7 @@ DOCUMENTS: dict[str, Any] = {
     "gc": machine.Garbage,
     "backup": machine.Backup,
     "restore": machine.Restored,
+    "export": models.ExportedVersion,
     "bundle export": machine.Exported,
     "bundle import": machine.Imported,
     "doctor": list[machine.MachineCheck],

@@ -74,6 +74,17 @@ class ModelStatus(Document):
     stages: list[StageRef]
 
 
+class ExportedVersion(Document):
+    """A version in another format; `difference` is the largest from the answers of its example."""
+
+    model: str
+    version: int
+    format: str
+    path: str
+    bytes: int
+    difference: float
+
+
 class StageVerdict(Document):
     """Whether the next run finds the result of a stage, and if not, why."""
 

@@ -66,7 +66,7 @@ def export_release(model: Path, example: Path, serving: Serving | None, folder: 
     facts: dict[str, Any] = {"modules": copy_modules(modules, folder / "serving")}
     error = ""
     try:
-        facts |= export_model(model, example, folder / "saved_model")
+        facts["dtypes"] = export_model(model, example, folder / "saved_model").dtypes
         artifacts["saved_model"] = str(folder / "saved_model")
     except NotExportable as found:
         error = facts["error"] = str(found)
