@@ -82,6 +82,19 @@ def test_a_version_that_was_approved_is_champion_and_stays_it(home: Path) -> Non
     assert log_of(registry) == ["first", "held", "approved"]
 
 
+def test_a_version_that_was_overtaken_is_not_approved_by_mistake(home: Path) -> None:
+    registry = open_registry(home)
+    publish(home, "a", 2.0)
+    publish_held(home, "b", 1.5)
+    assert publish(home, "c", 1.0).decision.action == "promoted"
+    for decide in (approve, reject):
+        with pytest.raises(UserError, match="was overtaken by a newer one") as caught:
+            decide(registry, 2, "looked at last week")
+        assert "regrow rollback model 2" in str(caught.value)
+    assert champion_of(registry) == 3
+    assert roll_back(registry, 2).champion_after == 2
+
+
 def test_a_version_that_was_rejected_does_not_come_back(home: Path) -> None:
     registry = open_registry(home)
     publish(home, "a", 2.0)

@@ -132,9 +132,11 @@ def _print_champion(title: str, champion: Mapping[str, Any], *, in_full: bool) -
         print_text(f"  {title}: {champion['reason']}")
     if champion["frozen"]:
         print_text(f"  {title} is frozen: {champion['frozen']}")
+    newest = max((held["version"] for held in champion["held"]), default=0)
     for held in champion["held"]:
         ref = ChampionRef.parse(held["model"])
-        print_text(f"  {title}: {held['reason']}")
+        newer = f"; version {newest} is newer" if held["version"] < newest else ""
+        print_text(f"  {title}: {held['reason']}{newer}")
         for act in ("approve", "reject"):
             asked = f"{ref.model} {held['version']}{ref.options} --why REASON"
             print_command(f"    regrow {act} {asked}")

@@ -182,6 +182,13 @@ def _find_held(registry: Registry, version: int) -> Any:
                 f"regrow rollback {model} {version} makes any version the champion",
             ],
         )
+    champion = registry.champion()
+    if champion is not None and int(champion.version) > version:
+        raise UserError(
+            f"version {version} of {registry.name} was overtaken by a newer one",
+            received=f"version {champion.version} has become the champion since",
+            remedies=[f"regrow rollback {_arguments(registry)} {version} makes it the champion"],
+        )
     return target
 
 
