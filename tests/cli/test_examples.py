@@ -49,6 +49,7 @@ backup monday.zip
 backup monday.zip --json
 bundle export models.zip
 bundle export air.zip --model air-quality --json
+metrics
 gc --dry-run
 gc
 gc --keep 1 --json

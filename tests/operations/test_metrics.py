@@ -53,7 +53,7 @@ def test_a_failed_run_leaves_the_last_success(settings: Settings) -> None:
     record = last_run(settings.home, "air-quality")
     assert record is not None
     failed = record.model_copy(
-        update={"run_id": f"{record.run_id}-x", "state": "failed", "finished_at": None}
+        update={"run_id": f"9{record.run_id}", "state": "failed", "finished_at": None}
     )
     path = settings.home.runs / "air-quality" / f"{failed.run_id}.json"
     path.write_text(failed.model_dump_json())

@@ -200,7 +200,7 @@ def test_an_answer_that_does_not_fit_its_description_is_not_registered(tmp_path:
     model, example = write_model(keras.layers.Dense(1), tmp_path)
     spec = "regrow.models.question_answering.serving"
     serving = Serving((spec,), "tests.registry.test_serving:describe_wrongly")
-    with pytest.raises(UserError, match="does not answer its own example"):
+    with pytest.raises(UserError, match="gives no answer to its own example"):
         export_release(model, example, serving, tmp_path / "out")
 
 

@@ -22,7 +22,7 @@ app = typer.Typer()
 def metrics(
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write to this file, which is replaced as a whole."),
+        typer.Option("--output", "-o", help="Write to this file, which is replaced atomically."),
     ] = None,
 ) -> None:
     """Prints metrics of runs, champions, drift and disk in Prometheus's text format.

@@ -110,6 +110,8 @@ class ServeApp:
             answer = _refuse(503, f"{self.champions.registry.name} has no champion")
         elif path == "/ready":
             answer = JSONResponse({"version": scorer.version})
+        elif path == "/invocations" and "content-type" not in Request(scope).headers:
+            answer = _refuse(415, "a request needs the header Content-Type: application/json")
         elif int(Request(scope).headers.get("content-length") or 0) > MAX_BODY_BYTES:
             answer = _refuse(413, f"a request has at most {MAX_BODY_BYTES:,} bytes")
         else:

@@ -82,7 +82,7 @@ def export_release(model: Path, example: Path, serving: Serving | None, folder: 
         answers = served.predict(None, frame)
     except Exception as found:
         raise UserError(
-            "the model does not answer its own example when it is served",
+            "the model gives no answer to its own example when it is served",
             where=serving.modules[-1],
             received=f"{type(found).__name__}: {found}".splitlines()[0],
             expected="describe and answer that fit each other",
