@@ -260,7 +260,7 @@ def test_a_person_decides_by_the_forms(
     registry = Registry(settings.tracking_uri, "air-quality.sample", Home(home))
     holds = [Hold("approval", "every version of this model needs one")]
     version = publish_changed(registry, tmp_path / "second", 2.0, rmse=0.5, holds=holds)
-    of_sample = {"sample": True, "by": "Ann"}
+    of_sample: Any = {"sample": True, "by": "Ann"}
     refused: Any = review(
         "air-quality", version, "approve", why=" ", **of_sample, return_state=True
     )
