@@ -52,7 +52,7 @@ def export_version(
             raise UserError(
                 f"{registry.name} version {version.version} cannot be exported as {kind}",
                 received=str(error),
-                remedies=["try another format; see regrow export --help"],
+                remedies=["try another format, such as --format keras"],
             ) from error
         size = measure_folder(written)
         shutil.move(written, out)
