@@ -69,7 +69,7 @@ NOT_RUN = {
     "regrow rollback": "two champions; tests/registry/test_rollback.py has them",
     "regrow approve": "a version that waits; tests/registry/test_reviews.py has one",
     "regrow export": "a champion; tests/operations/test_export.py has one",
-    "regrow serve": "a server, which does not end; tests/operations/test_served_under_load.py has one",
+    "regrow serve": "a server; tests/operations/test_served_under_load.py has one",
     "regrow new": "a folder of its own; tests/scaffold/test_your_own_model.py has one",
     "regrow check": "a model of one's own, likewise",
     "regrow deploy": "a server; tests/prefect/test_deployments.py has one",
