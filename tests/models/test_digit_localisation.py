@@ -17,8 +17,8 @@ from regrow.checks.expectations import check_frame
 from regrow.models.digit_localisation.boxes import BoxLoss, measure_iou
 from regrow.models.digit_localisation.data import clean, read_scenes
 from regrow.models.digit_localisation.expectations import EXPECTATIONS
-from regrow.models.digit_localisation.predict import to_scene
 from regrow.models.digit_localisation.scenes import CANVAS, NOISE, make_scenes
+from regrow.models.digit_localisation.serving import to_scene
 from regrow.models.digit_localisation.spec import DigitLocalisationConfig
 from regrow.vision.digits import FILE
 from tests.conftest import Regrow

@@ -11,7 +11,8 @@ import pytest
 
 from regrow.base.home import Home
 from regrow.registry.versions import Registry
-from regrow.training.export import FORMATS, Format, export_model
+from regrow.training.export import export_model
+from regrow.training.formats import FORMATS, Format
 from regrow.training.inference import load_example
 from tests.conftest import Regrow
 from tests.support.small_models import SMALL_MODELS, make_release

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from regrow.cli.output import MIB, print_json, print_text, waiting
 from regrow.cli.terminal import prepare_terminal
 from regrow.registry.lookup import check_version
 from regrow.registry.names import ChampionRef
+from regrow.training.formats import Format
 
 app = typer.Typer()
 
@@ -25,7 +26,7 @@ app = typer.Typer()
 def export(
     model: Model,
     kind: Annotated[
-        Literal["onnx", "litert", "saved_model", "keras"],
+        Format,
         typer.Option("--format", help="The format; onnx needs the extra of this name."),
     ],
     output: Annotated[

@@ -13,7 +13,8 @@ from regrow.base.settings import Settings
 from regrow.pipeline.disk import measure_folder
 from regrow.registry.champions import open_registry
 from regrow.registry.names import ChampionRef
-from regrow.training.export import FORMATS, Format, NotExportable, export_model
+from regrow.training.export import NotExportable, export_model
+from regrow.training.formats import FORMATS, Format
 
 # What a format needs beside TensorFlow, and the extra that brings it.
 NEEDED = {"onnx": ("onnx", "onnxruntime", "tf2onnx")}

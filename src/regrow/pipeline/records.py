@@ -64,8 +64,8 @@ def last_run(home: Home, model: str) -> RunRecord | None:
 
 def last_success(home: Home, model: str) -> RunRecord | None:
     """The newest record of a model's successful runs that was no trial."""
-    runs = (run for run in list_runs(home, model) if not run.request.trial)
-    return next((run for run in runs if run.state == "completed"), None)
+    runs = list_runs(home, model)
+    return next((r for r in runs if r.state == "completed" and not r.request.trial), None)
 
 
 def list_runs(home: Home, model: str) -> Iterator[RunRecord]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from regrow.base.errors import DataError
 from regrow.layers.table_features import TableFeatures
+from regrow.tabular.encoding import WORD, encode_columns
 from regrow.training.inference import answer
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ MAX_VALUES = 200
 MAX_WORDS = 2000
 # A value or word that is rarer cannot be learned from.
 MIN_COUNT = 2
-WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 WIDTHS = (64, 32)
 
 Array = np.ndarray
@@ -119,22 +118,8 @@ def encode(frame: pd.DataFrame, layer: TableFeatures) -> Array:
             received=", ".join(map(str, frame.columns)),
             expected=", ".join(missing),
         )
-    out = np.zeros((len(frame), layer.columns), dtype="float32")
-    for n, name in enumerate(layer.numbers):
-        out[:, n] = frame[name].to_numpy(dtype="float32", na_value=np.nan)
-    start = len(layer.numbers)
-    for n, (name, values) in enumerate(layer.categories.items(), start):
-        codes = {value: code for code, value in enumerate(values, 1)}
-        out[:, n] = frame[name].astype("string").map(codes).fillna(0).to_numpy(dtype="float32")
-    start += len(layer.categories)
-    for name, words in layer.texts.items():
-        places = {word: start + n for n, word in enumerate(words)}
-        for row, text in enumerate(frame[name].astype("string").fillna("")):
-            for word in WORD.findall(text.lower()):
-                if (place := places.get(word)) is not None:
-                    out[row, place] += 1
-        start += len(words)
-    return out
+    found: Array = encode_columns(frame, layer.numbers, layer.categories, layer.texts)
+    return found
 
 
 def compute_features(layer: TableFeatures, rows: Array) -> Array:

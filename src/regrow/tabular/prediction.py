@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from regrow.tabular.cleaning import convert, read_inputs
 from regrow.tabular.inputs import encode, find_layer
+from regrow.tabular.serving import add_answers
 from regrow.training.inference import answer
 
 if TYPE_CHECKING:
@@ -50,13 +51,4 @@ def describe(
     """The answers (rows, outputs) beside what identifies the rows."""
     kept = [name for name in (columns.id, columns.time, columns.target) if name in frame.columns]
     found = frame[list(dict.fromkeys(kept))].copy()
-    column = f"{columns.target}_predicted"
-    if columns.task == "regression":
-        found[column] = answers[:, 0]
-    elif columns.task == "binary":
-        found[column] = [labels[int(value >= 0.5)] for value in answers[:, 0]]
-        found[f"probability_{labels[1]}"] = answers[:, 0]
-    else:
-        found[column] = [labels[n] for n in answers.argmax(axis=1)]
-        found["probability"] = answers.max(axis=1)
-    return found
+    return add_answers(found, columns.target, columns.task, answers, labels)

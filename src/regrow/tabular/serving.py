@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from regrow.tabular.encoding import encode_columns
 
-# As `regrow.tabular.inputs` finds words; this module is copied without it.
-WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 def describe(layer: Any, columns: Any, inputs: Any) -> dict[str, Any]:
@@ -72,37 +70,26 @@ def answer(frame: pd.DataFrame, facts: dict[str, Any], run: Callable[[Any], Any]
         `TARGET_predicted`, and for labels the probability of the predicted one, or of the second of
         two.
     """
-    answers, labels = run(_encode(frame, facts)), facts["labels"]
+    numbers = facts["numbers"]
+    encoded = encode_columns(frame, numbers, facts["categories"], facts["texts"])
+    for n, name in enumerate(numbers):
+        if np.isinf(encoded[:, n]).any():
+            raise ValueError(f"column {name} has infinite values; leave out what is missing")
     found = frame[[name for name in facts["kept"] if name in frame]].copy()
-    column = f"{facts['target']}_predicted"
-    if facts["task"] == "regression":
+    return add_answers(found, facts["target"], facts["task"], run(encoded), facts["labels"])
+
+
+def add_answers(
+    found: pd.DataFrame, target: str, task: str, answers: Any, labels: Sequence[str]
+) -> pd.DataFrame:
+    """Adds the columns of the answers (rows, outputs) to those that identify the rows."""
+    column = f"{target}_predicted"
+    if task == "regression":
         found[column] = answers[:, 0]
-    elif facts["task"] == "binary":
+    elif task == "binary":
         found[column] = [labels[int(value >= 0.5)] for value in answers[:, 0]]
         found[f"probability_{labels[1]}"] = answers[:, 0]
     else:
         found[column] = [labels[n] for n in answers.argmax(axis=1)]
         found["probability"] = answers.max(axis=1)
     return found
-
-
-def _encode(frame: pd.DataFrame, facts: dict[str, Any]) -> Any:
-    parts = []
-    for name in facts["numbers"]:
-        values = frame[name].to_numpy(dtype="float32", na_value=np.nan)
-        if np.isinf(values).any():
-            raise ValueError(f"column {name} has infinite values; leave out what is missing")
-        parts.append(values[:, np.newaxis])
-    for name, known in facts["categories"].items():
-        codes = {value: code for code, value in enumerate(known, 1)}
-        coded = frame[name].astype("string").map(codes).fillna(0)
-        parts.append(coded.to_numpy(dtype="float32")[:, np.newaxis])
-    for name, words in facts["texts"].items():
-        places = {word: n for n, word in enumerate(words)}
-        counts = np.zeros((len(frame), len(words)), dtype="float32")
-        for row, text in enumerate(frame[name].astype("string").fillna("")):
-            for word in WORD.findall(text.lower()):
-                if word in places:
-                    counts[row, places[word]] += 1
-        parts.append(counts)
-    return np.concatenate(parts, axis=1)

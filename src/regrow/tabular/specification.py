@@ -55,7 +55,9 @@ def make_spec(kind: type[Model]) -> ModelSpec:
         predict=f"{path}.run_predict",
         predict_frame=f"{path}.run_predict_frame",
         read_inputs=f"{path}.run_read",
-        serving=Serving(("regrow.tabular.serving",), f"{path}.describe_serving"),
+        serving=Serving(
+            ("regrow.tabular.encoding", "regrow.tabular.serving"), f"{path}.describe_serving"
+        ),
         card=kind.card,
         id_column=kind.table.id or kind.table.time,
     )

@@ -14,11 +14,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import keras
 import numpy as np
 
+from regrow.training.formats import Format
 from regrow.training.inference import load_example, load_model
 
 TIMEOUT_S = 600
@@ -27,15 +28,6 @@ TOLERANCE = 1e-5
 # Between what libraries print and the child's own answer.
 MARK = "regrow-export: "
 
-
-Format = Literal["saved_model", "onnx", "litert", "keras"]
-FORMATS: dict[Format, str] = {
-    "saved_model": "",
-    "onnx": ".onnx",
-    "litert": ".tflite",
-    "keras": ".keras",
-}
-"""The forms, each with the ending of its file; a SavedModel is a folder."""
 
 Run = Callable[[Any], Any]
 """Answers inputs in the structure that the model takes."""
@@ -66,7 +58,7 @@ def export_model(model: Path, example: Path, out: Path, kind: Format = "saved_mo
         model: the `.keras` file.
         example: its `example.npz`: the answers to compare with.
         out: the file, or of a SavedModel the folder, to write; it does not exist.
-        kind: the form; see `FORMATS`. A SavedModel answers by its function `serve`.
+        kind: the form; see `regrow.training.formats`. A SavedModel answers by its function `serve`.
 
     Raises:
         NotExportable: says which layer cannot be exported, or what the written form answers.

@@ -1,7 +1,8 @@
 """Pictures as the bytes of their files, for models where regrow is not installed.
 
-It does what `regrow.vision.pictures` does with files, but applies no colour profiles and refuses
-more than eight bits a channel. This module is copied into registered versions: it imports no other.
+`regrow.vision.pictures` uses it for files as well. From bytes, no colour profiles are applied and
+more than eight bits a channel are refused. This module is copied into registered versions: it
+imports no other.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_PIXELS = 40_000_000
+# Less is not told apart from the noise of a scanner or of JPEG.
 MIN_CONTRAST = 1 / 16
+# A border this much brighter than the middle is paper.
 INK_THRESHOLD = 0.25
 SIDE, INK_MAX = 8, 16
+MAX_SIDE = 4096
 
 
 def read_inks(pictures: Iterable[bytes], column: str) -> list[Any]:
     """The ink of each picture, (height, width), float32 from 0 to 1.
 
     Raises:
-        ValueError: one is no picture, too large, or shows nothing; names its row.
+        ValueError: a picture cannot be read, is too large or is blank; the message has its row.
     """
     inks = []
     for row, raw in enumerate(pictures, 1):
@@ -41,10 +45,12 @@ def to_digit(ink: Any) -> Any:
     from PIL import Image
 
     if ink.shape != (SIDE, SIDE):
+        # Or a pencil's grey on grey paper would count as paper.
         ink = (ink - ink.min()) / max(float(np.ptp(ink)), MIN_CONTRAST)
         rows, columns = (np.flatnonzero((ink > INK_THRESHOLD).any(axis=axis)) for axis in (1, 0))
         if len(rows):
             ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        ink = shrink(ink)
         height, width = ink.shape
         side = max(height, width)
         square = np.zeros((side, side), "float32")
@@ -52,6 +58,23 @@ def to_digit(ink: Any) -> Any:
         square[top : top + height, left : left + width] = ink
         ink = np.asarray(Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.BOX))
     return (ink * INK_MAX)[..., np.newaxis].astype("float32")
+
+
+def shrink(ink: Any) -> Any:
+    """The ink with at most `MAX_SIDE` pixels on a side, so that its square stays small."""
+    from PIL import Image
+
+    longest = max(ink.shape)
+    if longest <= MAX_SIDE:
+        return ink
+    height, width = (max(1, round(side * MAX_SIDE / longest)) for side in ink.shape)
+    return np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BOX))
+
+
+def to_ink(grey: Any) -> Any:
+    """Brightness to ink, 0 to 1: dark writing on bright paper is inverted."""
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    return 1 - grey if np.median(border) > 0.5 else grey
 
 
 def encode_png(ink: Any) -> str:
@@ -81,5 +104,4 @@ def _read_ink(raw: bytes) -> Any:
         grey = np.asarray(picture.convert("L"), dtype="float32") / 255
     if np.ptp(grey) < MIN_CONTRAST:
         raise ValueError("there is nothing to be seen on the picture")
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    return 1 - grey if np.median(border) > 0.5 else grey
+    return to_ink(grey)

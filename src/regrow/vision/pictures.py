@@ -8,19 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from regrow.base.errors import DataError
-from regrow.vision.canvas import fit_size
+from regrow.vision import picture_bytes
 from regrow.vision.colour import plan_conversion
 from regrow.vision.decoding import describe_losses, on_white, open_picture
-from regrow.vision.digits import INK_MAX, SIDE, Array
+from regrow.vision.digits import Array
 from regrow.vision.levels import scale
 
 log = logging.getLogger(__name__)
-
-# A border this much brighter than the middle is paper.
-INK_THRESHOLD = 0.25
-# Less is not told apart from the noise of a scanner or of JPEG.
-MIN_CONTRAST = 1 / 16
-MAX_SIDE = 4096
 
 
 def read_grey(path: Path) -> Array:
@@ -61,47 +55,19 @@ def to_digit(grey: Array) -> Array:
     stretched to the full contrast, cut to its ink, made square and averaged down, as the data's own
     scans were.
     """
-    from PIL import Image
-
-    ink = to_ink(grey)
-    if ink.shape != (SIDE, SIDE):
-        # Or a pencil's grey on grey paper would count as paper.
-        ink = (ink - ink.min()) / max(float(np.ptp(ink)), MIN_CONTRAST)
-        rows, columns = (np.flatnonzero((ink > INK_THRESHOLD).any(axis=axis)) for axis in (1, 0))
-        if len(rows):
-            ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        ink = shrink(ink)
-        height, width = ink.shape
-        side = max(height, width)
-        square = np.zeros((side, side), "float32")
-        top, left = (side - height) // 2, (side - width) // 2
-        square[top : top + height, left : left + width] = ink
-        resized = Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.BOX)
-        ink = np.asarray(resized)
-    digit: Array = (ink * INK_MAX)[..., np.newaxis].astype("float32")
+    digit: Array = picture_bytes.to_digit(to_ink(grey))
     return digit
-
-
-def shrink(ink: Array) -> Array:
-    """The ink with at most `MAX_SIDE` pixels on a side, so that its square stays small."""
-    from PIL import Image
-
-    size = fit_size(ink.shape, MAX_SIDE)
-    if size == ink.shape:
-        return ink
-    return np.asarray(Image.fromarray(ink).resize(size[::-1], Image.Resampling.BOX))
 
 
 def to_ink(grey: Array) -> Array:
     """Brightness to ink, 0 to 1: dark writing on bright paper is inverted."""
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    inverted: Array = 1 - grey
-    return inverted if np.median(border) > 0.5 else grey
+    ink: Array = picture_bytes.to_ink(grey)
+    return ink
 
 
 def _check_contrast(path: Path, grey: Array) -> Array:
     """The picture, if anything is to be seen on it."""
-    if np.ptp(grey) < MIN_CONTRAST:
+    if np.ptp(grey) < picture_bytes.MIN_CONTRAST:
         raise DataError(
             "the picture has no visible content",
             where=str(path),

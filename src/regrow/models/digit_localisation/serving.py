@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from regrow.vision.picture_bytes import encode_png, read_inks
+from regrow.vision.picture_bytes import encode_png, read_inks, shrink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 CANVAS = 32
 BOX = ("left", "top", "right", "bottom")
@@ -26,27 +26,30 @@ def describe(_model: Any, inputs: Any) -> dict[str, Any]:
 
 def answer(frame: pd.DataFrame, facts: dict[str, Any], run: Callable[[Any], Any]) -> pd.DataFrame:
     """The digit of each picture, its probability, and its box in the picture's own pixels."""
-    inks = read_inks(frame["picture"], "picture")
-    found = run(np.stack([_to_scene(ink) for ink in inks]))
+    return pd.DataFrame(locate(read_inks(frame["picture"], "picture"), run), index=frame.index)
+
+
+def locate(inks: Sequence[Any], run: Callable[[Any], Any]) -> dict[str, Any]:
+    """The columns `digit`, `confidence`, and the box in the picture's own pixels, for each ink."""
+    found = run(np.stack([to_scene(ink) for ink in inks]))
+    # A picture that is not square was padded on the right or below.
     sides = np.array([max(ink.shape) for ink in inks])
     limits = np.array([[*ink.shape[::-1]] * 2 for ink in inks])
     boxes = np.clip(found["box"] * sides[:, np.newaxis], 0, limits)
-    return pd.DataFrame(
-        {
-            "digit": found["digit"].argmax(axis=1),
-            "confidence": found["digit"].max(axis=1),
-            **{name: boxes[:, n] for n, name in enumerate(BOX)},
-        },
-        index=frame.index,
-    )
+    return {
+        "digit": found["digit"].argmax(axis=1),
+        "confidence": found["digit"].max(axis=1),
+        **{name: boxes[:, n] for n, name in enumerate(BOX)},
+    }
 
 
-def _to_scene(ink: Any) -> Any:
-    """A picture's ink as the network takes it: square, (32, 32, 1), 0 to 255."""
+def to_scene(ink: Any) -> Any:
+    """A picture's ink (height, width), 0 to 1, as the network takes it: (32, 32, 1), uint8."""
     from PIL import Image
 
+    ink = shrink(ink)  # or the square of a long strip would not fit into memory
     height, width = ink.shape
     square = np.zeros((max(ink.shape),) * 2, dtype="float32")
     square[:height, :width] = ink
     scaled = Image.fromarray(square).resize((CANVAS, CANVAS), Image.Resampling.BILINEAR)
-    return np.round(np.asarray(scaled) * 255)[..., np.newaxis]
+    return np.round(np.asarray(scaled) * 255).astype("uint8")[..., np.newaxis]
